@@ -1,0 +1,59 @@
+# llmtoken. `make help` lists what there is.
+SHELL := bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UPSTREAM ?=
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# The stamps say which set of packages the virtual environment holds.
+$(VENV)/.up: pyproject.toml requirements/up.txt
+	@$(PYTHON) -m venv $(VENV) || { echo "This Python has no venv module: on Debian or Ubuntu, apt-get install python3-venv" >&2; exit 1; }
+	@echo "Installing the collector and Traefik into $(VENV) …"
+	@$(BIN)/pip install --quiet -r requirements/up.txt
+	@$(BIN)/pip install --quiet --no-deps -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.up requirements/dev.txt
+	@echo "Installing what the tests need into $(VENV) …"
+	@$(BIN)/pip install --quiet -r requirements/dev.txt
+	@touch $@
+
+.PHONY: up
+up: $(VENV)/.up ## Run collector, Traefik and Prometheus: make up UPSTREAM=http://host:port
+	@$(BIN)/llmtoken up $(if $(UPSTREAM),--upstream $(UPSTREAM))
+
+.PHONY: demo
+demo: $(VENV)/.up ## Send a few requests through everything, show what was counted, stop
+	@$(BIN)/llmtoken demo
+
+.PHONY: test
+test: $(VENV)/.dev ## Run every test
+	@$(BIN)/pytest $(ARGS)
+
+.PHONY: lint
+lint: $(VENV)/.dev ## Check style and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+.PHONY: format
+format: $(VENV)/.dev ## Put the Python and Go sources in shape
+	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .
+	@$(BIN)/go fmt -C plugin ./...
+
+.PHONY: requirements
+requirements: $(VENV)/.dev ## Pin the newest packages that pyproject.toml allows
+	@$(call pin,base,) && $(call pin,up,--extra up) && $(call pin,dev,--extra dev)
+
+pin = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-emit-index-url --no-annotate \
+	--custom-compile-command "make requirements" $(2) pyproject.toml -o requirements/$(1).txt
+
+.PHONY: clean
+clean: ## Remove the virtual environment and caches; data stays
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build

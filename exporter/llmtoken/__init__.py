@@ -1,0 +1,5 @@
+"""llmtoken: the open-source LLM meter for Traefik."""
+
+from importlib.metadata import version
+
+__version__ = version("llmtoken")

@@ -1,0 +1,135 @@
+"""One finished call, as it goes into the audit and onto the metrics.
+
+Joins what the proxy saw (`Report`) with what the exchange said (`Inference`). The
+fields are exactly the names of DESIGN §5: the API's JSON keys and the audit's columns.
+Must not know how either of them stores or shows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from llmtoken.inference import Inference, UsageSource
+from llmtoken.report import Report
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """A row of the audit. Unknown is `None`; durations are seconds; `cost` is US dollars."""
+
+    request_id: str
+    started_at: datetime
+    method: str | None
+    path: str | None
+    host: str | None
+    http_status: int | None
+    stream: bool
+    aborted: str | None
+    operation_name: str | None
+    provider_name: str | None
+    server_address: str | None
+    server_port: int | None
+    request_model: str | None
+    response_model: str | None
+    response_id: str | None
+    finish_reasons: tuple[str, ...]
+    error_type: str | None
+    input_tokens: int | None
+    output_tokens: int | None
+    total_tokens: int | None
+    cache_read_input_tokens: int | None
+    cache_write_input_tokens: int | None
+    reasoning_output_tokens: int | None
+    input_audio_tokens: int | None
+    output_audio_tokens: int | None
+    usage_source: UsageSource
+    duration: float
+    time_to_first_byte: float | None
+    time_to_first_chunk: float | None
+    time_per_output_chunk: float | None
+    tokens_per_second: float | None
+    tool_calls: int | None
+    consumer: str | None
+    cost: Decimal | None
+    price_version: str | None
+    middleware: str | None
+    labels: Mapping[str, str]
+    request_bytes: int | None
+    response_bytes: int | None
+    request_truncated: bool | None
+    response_truncated: bool | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """A call with its bodies as text, the unit that is committed."""
+
+    call: Call
+    request_body: str | None
+    response_body: str | None
+
+
+def build(
+    report: Report,
+    inference: Inference,
+    *,
+    request_id: str,
+    received: datetime,
+    cost: Decimal | None = None,
+    price_version: str | None = None,
+) -> Call:
+    """Join what was seen and what was said. `received` stands in for a missing timestamp."""
+    usage, timing = inference.usage, inference.timing
+    return Call(
+        request_id=request_id,
+        started_at=report.started_at(received),
+        method=report.method,
+        path=report.path,
+        host=report.host,
+        http_status=report.status,
+        stream=inference.stream,
+        aborted=report.aborted,
+        operation_name=inference.operation_name,
+        provider_name=inference.provider_name,
+        server_address=inference.server_address,
+        server_port=inference.server_port,
+        request_model=inference.request_model,
+        response_model=inference.response_model,
+        response_id=inference.response_id,
+        finish_reasons=inference.finish_reasons,
+        error_type=inference.error_type,
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        total_tokens=usage.total_tokens,
+        cache_read_input_tokens=usage.cache_read_input_tokens,
+        cache_write_input_tokens=usage.cache_write_input_tokens,
+        reasoning_output_tokens=usage.reasoning_output_tokens,
+        input_audio_tokens=usage.input_audio_tokens,
+        output_audio_tokens=usage.output_audio_tokens,
+        usage_source=usage.source,
+        duration=report.elapsed_time,
+        time_to_first_byte=timing.time_to_first_byte,
+        time_to_first_chunk=timing.time_to_first_chunk,
+        time_per_output_chunk=timing.time_per_output_chunk,
+        tokens_per_second=_speed(usage.output_tokens, report.elapsed_time),
+        tool_calls=inference.tool_calls,
+        consumer=report.consumer,
+        cost=cost,
+        price_version=price_version,
+        middleware=report.middleware,
+        labels=report.labels,
+        request_bytes=report.request_bytes,
+        response_bytes=report.response_bytes,
+        request_truncated=report.request_truncated,
+        response_truncated=report.response_truncated,
+    )
+
+
+def _speed(output_tokens: int | None, seconds: float) -> float | None:
+    """Output tokens per second of the whole call: what the client felt, reproducible from the row."""
+    if not output_tokens or not seconds:
+        return None
+    return output_tokens / seconds

@@ -1,0 +1,139 @@
+"""All settings in one frozen object, validated at start and passed on as values.
+
+Read from, strongest first: the command line, `LLMTOKEN_*` environment variables, a TOML
+file. Knows nothing else of llmtoken but its errors.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from llmtoken.errors import ConfigError
+
+MIB = 1024 * 1024
+
+
+class Settings(BaseSettings):
+    """Every setting of the collector. `docs/configuration.md` is made from these descriptions."""
+
+    model_config = SettingsConfigDict(env_prefix="LLMTOKEN_", frozen=True, extra="forbid")
+
+    host: str = Field("127.0.0.1", description="Address to listen on. Any but loopback needs both tokens.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    database: str = Field("llmtoken.db", description="Path of the SQLite file, or a SQLAlchemy URL.")
+
+    token: SecretStr | None = Field(None, description="Bearer token that reports must carry.")
+    token_file: Path | None = Field(None, description="File with ingest tokens, one a line; all are valid.")
+    read_token: SecretStr | None = Field(None, description="Bearer token that audit reads must carry.")
+    read_token_file: Path | None = Field(None, description="File with read tokens, one a line; all are valid.")
+    insecure: bool = Field(False, description="Listen on an open address without tokens. Don't.")
+
+    max_request_bytes: int = Field(64 * MIB, ge=1024, description="Largest report request, as sent and unpacked.")
+    max_body_bytes: int = Field(64 * MIB, ge=1024, description="Largest captured body after decompression.")
+    capture_bodies: Literal["full", "none"] = Field("full", description="Keep bodies in the audit, or only count them.")
+
+    queue_reports: int = Field(10_000, ge=1, description="Reports that may wait for the database.")
+    queue_bytes: int = Field(256 * MIB, ge=1024, description="Bytes of reports that may wait for the database.")
+    workers: int = Field(2, ge=1, le=64, description="Threads that read reports.")
+    commit_reports: int = Field(500, ge=1, description="Most reports in one transaction.")
+
+    max_models: int = Field(200, ge=1, le=1000, description="Distinct model names on metrics; more become _other.")
+    max_consumers: int = Field(200, ge=1, le=1000, description="Distinct consumers on metrics; more become _other.")
+
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is pydantic's
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Command line, then environment, then the TOML file; no .env and no secrets directory."""
+        return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls))
+
+    @property
+    def tokens(self) -> frozenset[str]:
+        """The valid ingest tokens; empty when none is asked for."""
+        return _tokens(self.token, self.token_file)
+
+    @property
+    def read_tokens(self) -> frozenset[str]:
+        """The valid read tokens; empty when none is asked for."""
+        return _tokens(self.read_token, self.read_token_file)
+
+
+def load(config: Path | None = None, **overrides: Any) -> Settings:
+    """Read and check the settings. `overrides` (from the command line) win; `None` means not given.
+
+    Raises `ConfigError` with the setting's name and what to do.
+    """
+
+    class WithFile(Settings):
+        model_config = SettingsConfigDict(toml_file=_checked(config))
+
+    try:
+        settings = WithFile(**{name: value for name, value in overrides.items() if value is not None})
+    except ValidationError as error:
+        raise ConfigError(_describe(error), hint="see docs/configuration.md, then try llmtoken check-config") from error
+    _refuse_open_bind(settings)
+    return settings
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach `host`."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _refuse_open_bind(settings: Settings) -> None:
+    if settings.insecure or is_loopback(settings.host) or (settings.tokens and settings.read_tokens):
+        return
+    raise ConfigError(
+        f"Refusing to listen on {settings.host} without tokens: anyone could read every prompt",
+        hint="set LLMTOKEN_TOKEN and LLMTOKEN_READ_TOKEN, or listen on 127.0.0.1, or pass --insecure",
+    )
+
+
+def _checked(config: Path | None) -> Path | None:
+    if config is None:
+        return None
+    try:
+        tomllib.loads(config.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"Can't read {config}: {error.strerror}", hint="check the path given to --config") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{config} isn't TOML: {error}", hint="mend that line; see docs/configuration.md") from error
+    return config
+
+
+def _describe(error: ValidationError) -> str:
+    problems = (f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}" for e in error.errors(include_input=False))
+    return "Wrong settings: " + "; ".join(problems)
+
+
+def _tokens(inline: SecretStr | None, file: Path | None) -> frozenset[str]:
+    found = {inline.get_secret_value()} if inline else set()
+    if file is not None:
+        try:
+            found.update(line.strip() for line in file.read_text("utf-8").splitlines())
+        except OSError as error:
+            raise ConfigError(f"Can't read the tokens in {file}: {error.strerror}", hint="check the path") from error
+    return frozenset(found - {""})

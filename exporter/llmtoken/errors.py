@@ -1,0 +1,75 @@
+"""The exception tree. Every error says what was wrong and how to mend it.
+
+LlmtokenError
+├── ConfigError            a setting is wrong; the program does not start
+├── ReportError            a report can't be accepted as it stands
+│   ├── NotJSON            … because it isn't JSON at all
+│   └── TooLarge           … because it passes a size limit
+├── DecodeError            a captured body can't be turned into text or events
+├── Unavailable            we can't promise to keep a report now; try again later
+│   ├── QueueFull          … because too much is waiting
+│   └── StorageUnavailable … because the database can't take it
+├── DatabaseError          the database can't be opened or isn't ours
+└── NotFound               the record asked for doesn't exist
+"""
+
+from __future__ import annotations
+
+
+class LlmtokenError(Exception):
+    """Base of all our errors: a message (what, where) and a hint (how to mend it)."""
+
+    def __init__(self, message: str, *, hint: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.hint})"
+
+
+class ConfigError(LlmtokenError):
+    """A setting is missing, wrong or unsafe."""
+
+
+class ReportError(LlmtokenError):
+    """A report breaks its schema or its bounds."""
+
+
+class NotJSON(ReportError):
+    """The report isn't a JSON object."""
+
+
+class TooLarge(ReportError):
+    """A request, line or decompressed body passes its limit."""
+
+
+class DecodeError(LlmtokenError):
+    """A captured body is damaged or passes the decompression cap."""
+
+
+class Unavailable(LlmtokenError):
+    """Nothing is wrong with the report; we can't keep it now.
+
+    `retry_after` is how long to wait before the next try, in seconds.
+    """
+
+    def __init__(self, message: str, *, hint: str, retry_after: float = 1.0) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after = retry_after
+
+
+class QueueFull(Unavailable):
+    """Too many reports, or too many bytes of them, are waiting for the database."""
+
+
+class StorageUnavailable(Unavailable):
+    """The database refused the rows: disk full, locked or gone."""
+
+
+class DatabaseError(LlmtokenError):
+    """The database can't be opened: corrupt, of a newer version, or used by another collector."""
+
+
+class NotFound(LlmtokenError):
+    """There is no such record."""

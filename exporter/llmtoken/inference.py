@@ -1,0 +1,151 @@
+"""The domain: one call to a model, as the API's own words tell it.
+
+Field names are the OpenTelemetry GenAI semantic conventions' attribute names with
+underscores (`gen_ai.usage.input_tokens` is `input_tokens`). Unknown is `None`, never 0.
+
+This module must not know wire formats, storage or OpenTelemetry.
+Source: https://opentelemetry.io/docs/specs/semconv/gen-ai/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+UsageSource = Literal["reported", "estimated", "partial", "unknown"]
+"""Where the token counts come from.
+
+`reported`: the provider said so. `estimated`: we counted, the reply was whole.
+`partial`: the reply was cut; what had arrived was counted. `unknown`: neither.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Token usage of one call, normalised to billable tokens.
+
+    `input_tokens` includes cached input (read and written) and tool-use prompt tokens;
+    `output_tokens` includes reasoning. The subsets below never exceed their totals.
+    """
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    total_tokens: int | None = None
+    cache_read_input_tokens: int | None = None
+    cache_write_input_tokens: int | None = None
+    reasoning_output_tokens: int | None = None
+    input_audio_tokens: int | None = None
+    output_audio_tokens: int | None = None
+    source: UsageSource = "unknown"
+
+    @property
+    def known(self) -> bool:
+        """Whether anybody said anything about input or output."""
+        return self.input_tokens is not None or self.output_tokens is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """When the bytes of the reply left the proxy, in seconds since the request came in."""
+
+    duration: float | None = None
+    time_to_first_byte: float | None = None
+    time_to_first_chunk: float | None = None
+    time_per_output_chunk: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inference:
+    """What the request asked for and what the reply said, free of any provider's format."""
+
+    operation_name: str | None = None
+    provider_name: str | None = None
+    server_address: str | None = None
+    server_port: int | None = None
+    request_model: str | None = None
+    response_model: str | None = None
+    response_id: str | None = None
+    finish_reasons: tuple[str, ...] = ()
+    error_type: str | None = None
+    stream: bool = False
+    tool_calls: int | None = None
+    usage: Usage = field(default_factory=Usage)
+    timing: Timing = field(default_factory=Timing)
+
+
+# ── What was said, in the only shape counting needs ────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCall:
+    """A tool call made by the model; `arguments` is the JSON text as it was sent."""
+
+    name: str
+    arguments: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tool:
+    """A tool offered to the model; `parameters` is its JSON schema."""
+
+    name: str
+    description: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One message of a conversation; its text parts are joined."""
+
+    role: str
+    text: str = ""
+    name: str | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """What went in: a conversation, or plain texts (completions, embeddings), or ready tokens."""
+
+    messages: tuple[Message, ...] = ()
+    tools: tuple[Tool, ...] = ()
+    texts: tuple[str, ...] = ()
+    token_count: int = 0
+    """Tokens that the client sent ready-made (`prompt: [1, 2, 3]`)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completion:
+    """What came out, as far as it arrived: a text per choice, the visible reasoning, tool calls."""
+
+    texts: tuple[str, ...] = ()
+    reasoning: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+
+
+def _nothing() -> None:
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extraction:
+    """The reading of one exchange: the inference, and how to get at the texts if they must be counted.
+
+    `prompt` and `completion` are called only when usage is missing, because building them
+    costs more than reading a reported usage. They return `None` where the operation has no
+    such side (an embedding has no completion) or the texts are not to be had.
+    `problems` names what could not be understood, from a small fixed vocabulary
+    (it becomes a metric label): see `llmtoken.decode` and `llmtoken.extract`.
+    """
+
+    api: str
+    """The wire API that was read, such as `openai.chat`; `unknown` when none was recognised."""
+    inference: Inference
+    complete: bool = True
+    """False when the reply was cut: the client left, the upstream broke, or the capture was truncated."""
+    countable: bool = True
+    """Whether the operation uses tokens at all: false for lists, errors, count-tokens calls."""
+    prompt: Callable[[], Prompt | None] = _nothing
+    completion: Callable[[], Completion | None] = _nothing
+    problems: tuple[str, ...] = ()
