@@ -1,0 +1,75 @@
+"""One exchange, decoded: what decoding gives and reading takes.
+
+A `Body` is text, a JSON value, or a list of events, whatever its framing was; an
+`Exchange` is both bodies with the request line, status and headers around them. Made by
+`decode`, read by `extract`. Must not know providers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Framing = Literal["empty", "json", "sse", "ndjson", "json_array", "aws_event_stream", "text", "binary"]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event of a stream.
+
+    `data` is the payload parsed as JSON, or the text itself where it isn't JSON (`[DONE]`).
+    `name` is the SSE `event:` or the AWS `:event-type`/`:exception-type`, if any.
+    `end` is how many bytes of the body, as it went over the wire, had passed when this
+    event was whole; `None` when the body was compressed and offsets mean nothing.
+    """
+
+    data: Any
+    name: str | None = None
+    end: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Body:
+    """A captured body after decompression, charset and framing."""
+
+    framing: Framing = "empty"
+    text: str = ""
+    """The body as text for the audit: decompressed; base64 where it is binary."""
+    json: Any = None
+    """The parsed value when `framing` is `json`."""
+    events: tuple[Event, ...] = ()
+    """The events when `framing` is a stream's."""
+    truncated: bool = False
+    """The capture stopped at its limit, or the last event or the compressed stream is cut."""
+    problems: tuple[str, ...] = ()
+    """What could not be decoded, as `decode.PROBLEMS` names it."""
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether the body came as events."""
+        return self.framing in ("sse", "ndjson", "json_array", "aws_event_stream")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """A decoded request and its reply. Header names are lower-case; `path` has no query."""
+
+    method: str | None = None
+    path: str = ""
+    query: str = ""
+    host: str | None = None
+    upstream: str | None = None
+    """`host:port` of the server that the proxy chose, if it said."""
+    provider: str | None = None
+    """The provider, where the middleware's configuration names it."""
+    status: int | None = None
+    aborted: str | None = None
+    """`client` or `upstream` when the exchange was cut, `""` when it wasn't, `None` when nobody said."""
+    request_headers: dict[str, str] = field(default_factory=dict)
+    response_headers: dict[str, str] = field(default_factory=dict)
+    request: Body = field(default_factory=Body)
+    response: Body = field(default_factory=Body)
+    duration: float | None = None
+    time_to_first_byte: float | None = None
+    timeline: tuple[tuple[int, float], ...] = ()
+    """`(bytes written so far, seconds)` as the reply left the proxy, oldest first."""

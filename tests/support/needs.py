@@ -1,0 +1,32 @@
+"""Real parts that a test needs. Absent, the test skips and says so; with CI=true it fails instead."""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SHARED = ROOT.parent / "shared"
+
+
+def missing(what: str, how: str) -> NoReturn:
+    """Skip with the reason; in CI nothing real may be skipped, so fail there."""
+    reason = f"{what} is not here: {how}"
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def program(name: str, how: str) -> str:
+    """The path of a program from the virtual environment or PATH."""
+    path = shutil.which(name, path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
+    return path or missing(name, how)
+
+
+def corpus() -> Path:
+    """The recorded exchanges, which are never copied into the repository."""
+    path = SHARED / "corpus" / "dev.jsonl"
+    return path if path.exists() else missing("the recorded corpus", f"it belongs at {path}")
