@@ -10,7 +10,8 @@ LlmtokenError
 │   ├── QueueFull          … because too much is waiting
 │   └── StorageUnavailable … because the database can't take it
 ├── DatabaseError          the database can't be opened or isn't ours
-└── NotFound               the record asked for doesn't exist
+├── NotFound               the record asked for doesn't exist
+└── Unauthorized           a valid token is missing
 """
 
 from __future__ import annotations
@@ -73,3 +74,7 @@ class DatabaseError(LlmtokenError):
 
 class NotFound(LlmtokenError):
     """There is no such record."""
+
+
+class Unauthorized(LlmtokenError):
+    """The request doesn't carry a valid token."""

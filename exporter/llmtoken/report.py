@@ -76,6 +76,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     provider: Name | None = None
     labels: Labels = {}
     middleware: Name | None = None
+    capture_bodies: Literal["full", "none", "never"] | None = None
     source: Source | None = None
 
     def started_at(self, received: datetime) -> datetime:

@@ -1,0 +1,222 @@
+"""The pipeline: bounded queue → reading in worker threads → one commit for many → metrics → answer.
+
+Owns waiting, back-pressure and the order in which things happen. A payload is answered
+only after its rows are committed, so an acknowledgement is a promise. Must not know HTTP,
+SQL or OpenTelemetry.
+
+Threads: `workers` readers take payloads off one queue; one writer takes what they have
+read and commits everything that is waiting at once. While a commit is under way the next
+group gathers by itself, so the group grows with the load and nobody waits for a timer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from llmtoken.audit import Audit
+from llmtoken.config import Settings
+from llmtoken.errors import LlmtokenError, QueueFull, StorageUnavailable
+from llmtoken.metrics import Metrics
+from llmtoken.payload import Content
+from llmtoken.reading import Reading, read
+from llmtoken.report import Rejected
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a payload: its readings, whether each was new, and the lines refused."""
+
+    readings: Sequence[Reading]
+    stored: Sequence[bool]
+    rejected: Sequence[Rejected]
+
+
+@dataclass(slots=True)
+class _Job:
+    """A payload on its way through: `reports` and `size` are what it takes of the queue's bounds."""
+
+    parse: Callable[[], Content]
+    size: int
+    answer: asyncio.Future[Outcome]
+    loop: asyncio.AbstractEventLoop
+    reports: int = 1
+    readings: list[Reading] = field(default_factory=list)
+    rejected: Sequence[Rejected] = ()
+
+
+class Pipeline:
+    """Start it, submit payloads from one event loop, stop it; stopping finishes what was accepted."""
+
+    def __init__(self, settings: Settings, audit: Audit, metrics: Metrics) -> None:
+        self._settings = settings
+        self._audit = audit
+        self._metrics = metrics
+        self._lock = threading.Lock()
+        self._waiting_reports = 0
+        self._waiting_bytes = 0
+        self._stopping = False
+        self._to_read: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._to_write: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._readers = [
+            threading.Thread(target=self._read_jobs, name=f"reader-{n}", daemon=True) for n in range(settings.workers)
+        ]
+        self._writer = threading.Thread(target=self._write_jobs, name="writer", daemon=True)
+        metrics.watch(
+            queue_reports=lambda: self._waiting_reports,
+            queue_bytes=lambda: self._waiting_bytes,
+            database_bytes=audit.size_bytes,
+        )
+
+    def start(self) -> None:
+        """Start the threads."""
+        for thread in (*self._readers, self._writer):
+            thread.start()
+
+    def stop(self) -> None:
+        """Take nothing more, finish what is queued, end the threads. Blocks until done."""
+        self._stopping = True
+        for _ in self._readers:
+            self._to_read.put(None)
+        for thread in self._readers:
+            thread.join()
+        self._to_write.put(None)
+        self._writer.join()
+
+    @property
+    def full(self) -> bool:
+        """Whether a payload would be refused now."""
+        return (
+            self._stopping
+            or self._waiting_reports >= self._settings.queue_reports
+            or self._waiting_bytes >= self._settings.queue_bytes
+        )
+
+    async def submit(self, parse: Callable[[], Content], size: int) -> Outcome:
+        """Queue a payload of `size` bytes and wait for its commit.
+
+        `parse` runs in a worker. Raises what it raises (`NotJSON`, `ReportError`, `TooLarge`),
+        `QueueFull` at once when there is no room, `StorageUnavailable` when the commit failed.
+        """
+        self.refuse_when_full()
+        loop = asyncio.get_running_loop()
+        job = _Job(parse, size, loop.create_future(), loop)
+        self._reserve(job.reports, job.size)
+        self._to_read.put(job)
+        return await job.answer
+
+    def refuse_when_full(self) -> None:
+        """Raise `QueueFull` when there is no room: cheap enough to ask before a body is read."""
+        if self.full:
+            reason = "The collector is stopping" if self._stopping else "Too many reports are waiting"
+            raise QueueFull(reason, hint="send it again after the time in Retry-After")
+
+    # ── Readers ─────────────────────────────────────────────────────────────────────────
+
+    def _read_jobs(self) -> None:
+        while (job := self._to_read.get()) is not None:
+            try:
+                content = job.parse()
+                self._resize(job, len(content.reports), content.size)
+                job.rejected = content.rejected
+                job.readings = [read(report, self._settings) for report in content.reports]
+            except LlmtokenError as error:
+                self._metrics.reports(rejected=1)
+                self._finish(job, error)
+            except Exception as error:
+                log.exception("A payload could not be read")
+                self._metrics.parse_failures("defect")
+                self._finish(job, error)
+            else:
+                self._metrics.reports(rejected=len(job.rejected))
+                if job.readings:
+                    self._to_write.put(job)
+                else:
+                    self._finish(job, Outcome([], [], job.rejected))
+
+    # ── Writer ──────────────────────────────────────────────────────────────────────────
+
+    def _write_jobs(self) -> None:
+        while (group := self._next_group()) is not None:
+            try:
+                self._commit(group)
+            except StorageUnavailable as error:
+                log.error("The audit could not be written, %d payloads refused: %s", len(group), error)  # noqa: TRY400
+                for job in group:
+                    self._finish(job, error)
+            except Exception as error:
+                log.exception("A commit went wrong, %d payloads refused", len(group))
+                self._metrics.parse_failures("defect")
+                for job in group:
+                    self._finish(job, error)
+
+    def _next_group(self) -> list[_Job] | None:
+        """Wait for a job, then take all that are waiting, up to the size of a transaction."""
+        job = self._to_write.get()
+        if job is None:
+            return None
+        group, reports = [job], len(job.readings)
+        while reports < self._settings.commit_reports:
+            try:
+                job = self._to_write.get_nowait()
+            except queue.Empty:
+                break
+            if job is None:
+                self._to_write.put(None)
+                break
+            group.append(job)
+            reports += len(job.readings)
+        return group
+
+    def _commit(self, group: Sequence[_Job]) -> None:
+        readings = [reading for job in group for reading in job.readings]
+        began = time.monotonic()
+        stored = self._audit.write([reading.record for reading in readings])
+        self._metrics.committed(time.monotonic() - began, sum(stored))
+        self._count(readings, stored)
+        marks = iter(stored)
+        for job in group:
+            self._finish(job, Outcome(job.readings, [next(marks) for _ in job.readings], job.rejected))
+
+    def _count(self, readings: Sequence[Reading], stored: Sequence[bool]) -> None:
+        new = [reading for reading, is_new in zip(readings, stored, strict=True) if is_new]
+        self._metrics.record([reading.record.call for reading in new])
+        self._metrics.reports(accepted=len(new), duplicates=len(readings) - len(new))
+        for reading in new:
+            for problem in reading.problems:
+                self._metrics.parse_failures(problem)
+        for reading in readings:
+            if reading.report.source is not None:
+                self._metrics.plugin(reading.report.source)
+
+    # ── Bounds ──────────────────────────────────────────────────────────────────────────
+
+    def _reserve(self, reports: int, size: int) -> None:
+        with self._lock:
+            self._waiting_reports += reports
+            self._waiting_bytes += size
+
+    def _resize(self, job: _Job, reports: int, size: int) -> None:
+        """A payload weighs what it holds once it is unpacked."""
+        self._reserve(reports - job.reports, size - job.size)
+        job.reports, job.size = reports, size
+
+    def _finish(self, job: _Job, result: Outcome | Exception) -> None:
+        self._reserve(-job.reports, -job.size)
+        job.loop.call_soon_threadsafe(_answer, job.answer, result)
+
+
+def _answer(future: asyncio.Future[Outcome], result: Outcome | Exception) -> None:
+    if future.cancelled():  # the client left; its rows are committed all the same
+        return
+    if isinstance(result, Exception):
+        future.set_exception(result)
+    else:
+        future.set_result(result)
