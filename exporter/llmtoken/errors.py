@@ -10,6 +10,7 @@ LlmtokenError
 │   ├── QueueFull          … because too much is waiting
 │   └── StorageUnavailable … because the database can't take it
 ├── DatabaseError          the database can't be opened or isn't ours
+├── StackError             a program that `llmtoken up` runs can't start, or has died
 ├── NotFound               the record asked for doesn't exist
 └── Unauthorized           a valid token is missing
 """
@@ -70,6 +71,10 @@ class StorageUnavailable(Unavailable):
 
 class DatabaseError(LlmtokenError):
     """The database can't be opened: corrupt, of a newer version, or used by another collector."""
+
+
+class StackError(LlmtokenError):
+    """A program that `llmtoken up` runs beside the collector is missing, can't start, or has died."""
 
 
 class NotFound(LlmtokenError):
