@@ -10,17 +10,21 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import msgspec
+
 Framing = Literal["empty", "json", "sse", "ndjson", "json_array", "aws_event_stream", "text", "binary"]
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(msgspec.Struct, frozen=True, gc=False):
     """One event of a stream.
 
     `data` is the payload parsed as JSON, or the text itself where it isn't JSON (`[DONE]`).
     `name` is the SSE `event:` or the AWS `:event-type`/`:exception-type`, if any.
     `end` is how many bytes of the body, as it went over the wire, had passed when this
     event was whole; `None` when the body was compressed and offsets mean nothing.
+
+    A struct rather than a dataclass because long streams make thousands of them; payloads
+    hold no events, so the garbage collector needn't look.
     """
 
     data: Any
@@ -36,7 +40,8 @@ class Body:
     text: str = ""
     """The body as text for the audit: decompressed; base64 where it is binary."""
     json: Any = None
-    """The parsed value when `framing` is `json`."""
+    """The parsed value when `framing` is `json`; the list of elements when it is `json_array`, because
+    only the API knows whether a list of objects is a stream or one reply."""
     events: tuple[Event, ...] = ()
     """The events when `framing` is a stream's."""
     truncated: bool = False
