@@ -19,9 +19,11 @@ from typing import Annotated, Any
 import msgspec
 import uvicorn
 from fastapi import Depends, FastAPI, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from llmtoken import __version__, audit, payload
 from llmtoken.config import Settings
@@ -79,6 +81,8 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
     )
     app.add_exception_handler(LlmtokenError, _on_error)
+    app.add_exception_handler(RequestValidationError, _on_wrong_query)
+    app.add_exception_handler(ClientDisconnect, _on_disconnect)
     app.add_exception_handler(HTTPException, _on_http_error)
     landing_page = resources.files("llmtoken").joinpath("landing.html").read_text("utf-8")
     may_report = Depends(_bearer(settings.tokens))
@@ -216,6 +220,17 @@ async def _on_error(_: Request, error: Exception) -> Response:
     if status == 401:  # noqa: PLR2004
         headers["www-authenticate"] = "Bearer"
     return _json({"status": "error", "error": error.message, "hint": error.hint}, status=status, headers=headers)
+
+
+async def _on_wrong_query(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101
+    wrong = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+    return _json({"status": "error", "error": wrong, "hint": "see /docs for what it takes"}, status=422)
+
+
+async def _on_disconnect(_: Request, __: Exception) -> Response:
+    # Nobody is there to read it; the half request is not a report and not a defect of ours.
+    return Response(status_code=400)
 
 
 async def _on_http_error(_: Request, error: Exception) -> Response:
