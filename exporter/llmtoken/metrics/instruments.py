@@ -1,0 +1,317 @@
+"""The instruments, declared once: name, kind, unit, attributes, buckets, meaning.
+
+Attribute names are the OpenTelemetry semantic conventions' where they have one, and
+`llmtoken.*` where they have none. Prometheus shows every dot as an underscore.
+Knows nothing of how they are recorded.
+Source: https://github.com/open-telemetry/semantic-conventions-genai/blob/main/docs/gen-ai/gen-ai-metrics.md
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+OPERATION = "gen_ai.operation.name"
+PROVIDER = "gen_ai.provider.name"
+REQUEST_MODEL = "gen_ai.request.model"
+RESPONSE_MODEL = "gen_ai.response.model"
+STREAM = "gen_ai.request.stream"
+TOKEN_TYPE = "gen_ai.token.type"  # noqa: S105 - the tokens that models are paid in
+ERROR_TYPE = "error.type"
+STATUS_CODE = "http.response.status_code"
+USAGE_SOURCE = "llmtoken.usage.source"
+CONSUMER = "llmtoken.consumer"
+ABORTED = "llmtoken.aborted"
+OUTCOME = "llmtoken.report.outcome"
+PROBLEM = "llmtoken.parse.problem"
+DIMENSION = "llmtoken.dimension"
+
+OUTCOMES = ("accepted", "duplicate", "rejected")
+
+SUBJECT = (OPERATION, PROVIDER, REQUEST_MODEL, RESPONSE_MODEL)
+"""What every measurement of a call carries, so that all of them can be filtered alike."""
+
+ATTRIBUTES = {
+    OPERATION: "What was asked for: `chat`, `text_completion`, `embeddings`, …",
+    PROVIDER: "Who speaks this API: `openai`, `anthropic`, `aws.bedrock`, …",
+    REQUEST_MODEL: "The model that the client asked for; `_other` beyond `max_models` distinct names.",
+    RESPONSE_MODEL: "The model that the reply names; `_other` beyond `max_models` distinct names.",
+    STREAM: "`true` when the reply was streamed.",
+    TOKEN_TYPE: "`input` or `output`.",
+    ERROR_TYPE: "The provider's own class of error, or the HTTP status; absent when the call went well.",
+    STATUS_CODE: "The HTTP status that the client got.",
+    USAGE_SOURCE: "`reported` by the provider, `estimated` by us, `partial` (cut, what had arrived), `unknown`.",
+    CONSUMER: "Who called, from a header or as a keyed hash of the API key; `_other` beyond `max_consumers`.",
+    ABORTED: "Who cut the call short: `client` or `upstream`; absent when nobody did.",
+    OUTCOME: "`accepted`, `duplicate` (already stored, counted once) or `rejected`.",
+    PROBLEM: "What could not be understood, from a small fixed vocabulary.",
+    DIMENSION: "Which attribute's names ran over: `model`, `consumer`, `provider`, `operation`, `error`, `problem`.",
+}
+"""Every attribute with its meaning. Unknown values leave the attribute out."""
+
+Kind = Literal["counter", "histogram", "gauge"]
+
+_SUFFIX = {"s": "_seconds", "By": "_bytes", "usd": "_usd", "{token}/s": "_per_second"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instrument:
+    """One instrument. `unit` is UCUM, `buckets` are upper bounds in that unit."""
+
+    name: str
+    kind: Kind
+    unit: str
+    description: str
+    attributes: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+    example: str
+    """A question and the PromQL that answers it, as `question: query`."""
+
+    @property
+    def prometheus(self) -> str:
+        """The name on `/metrics`; a histogram's series add `_bucket`, `_sum` and `_count`."""
+        name = self.name.replace(".", "_")
+        suffix = _SUFFIX.get(self.unit, "")
+        return name.removesuffix(suffix) + suffix + ("_total" if self.kind == "counter" else "")
+
+
+_TOKEN_BUCKETS = tuple(float(4**power) for power in range(14))
+_SECOND_BUCKETS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
+
+TOKEN_USAGE = Instrument(
+    name="gen_ai.client.token.usage",
+    kind="histogram",
+    unit="{token}",
+    description="Input and output tokens of one call, where they are known.",
+    attributes=(*SUBJECT, TOKEN_TYPE),
+    buckets=_TOKEN_BUCKETS,
+    example="Typical prompt size: histogram_quantile(0.5, sum by (le) "
+    '(rate(gen_ai_client_token_usage_bucket{gen_ai_token_type="input"}[1h])))',
+)
+DURATION = Instrument(
+    name="gen_ai.client.operation.duration",
+    kind="histogram",
+    unit="s",
+    description="Time from the request's arrival at the proxy to the reply's last byte.",
+    attributes=(*SUBJECT, ERROR_TYPE),
+    buckets=(*_SECOND_BUCKETS, 163.84, 327.68, 655.36),
+    example="95th percentile by model: histogram_quantile(0.95, sum by (le, gen_ai_request_model) "
+    "(rate(gen_ai_client_operation_duration_seconds_bucket[5m])))",
+)
+TIME_TO_FIRST_CHUNK = Instrument(
+    name="gen_ai.client.operation.time_to_first_chunk",
+    kind="histogram",
+    unit="s",
+    description="Time from the request's arrival at the proxy to the first chunk of a streamed reply.",
+    attributes=SUBJECT,
+    buckets=_SECOND_BUCKETS,
+    example="Share that started within 1.28 s: "
+    'sum(rate(gen_ai_client_operation_time_to_first_chunk_seconds_bucket{le="1.28"}[5m])) '
+    "/ sum(rate(gen_ai_client_operation_time_to_first_chunk_seconds_count[5m]))",
+)
+TIME_PER_OUTPUT_CHUNK = Instrument(
+    name="gen_ai.client.operation.time_per_output_chunk",
+    kind="histogram",
+    unit="s",
+    description="Mean time between the chunks of one streamed reply, after the first.",
+    attributes=SUBJECT,
+    buckets=(0.0025, 0.005, *_SECOND_BUCKETS),
+    example="How smoothly text flows: histogram_quantile(0.9, sum by (le) "
+    "(rate(gen_ai_client_operation_time_per_output_chunk_seconds_bucket[5m])))",
+)
+
+_USAGE = (*SUBJECT, USAGE_SOURCE, CONSUMER)
+
+INPUT_TOKENS = Instrument(
+    name="gen_ai.client.inference.usage.input_tokens",
+    kind="counter",
+    unit="{token}",
+    description="Input tokens, cached ones and tool-use prompts included.",
+    attributes=_USAGE,
+    example="By consumer today: sum by (llmtoken_consumer) "
+    "(increase(gen_ai_client_inference_usage_input_tokens_total[24h]))",
+)
+OUTPUT_TOKENS = Instrument(
+    name="gen_ai.client.inference.usage.output_tokens",
+    kind="counter",
+    unit="{token}",
+    description="Output tokens, reasoning included.",
+    attributes=_USAGE,
+    example="Tokens per second by model: sum by (gen_ai_request_model) "
+    "(rate(gen_ai_client_inference_usage_output_tokens_total[5m]))",
+)
+CACHE_READ_TOKENS = Instrument(
+    name="gen_ai.client.inference.usage.cache_read.input_tokens",
+    kind="counter",
+    unit="{token}",
+    description="Input tokens that the provider read from its cache; part of the input tokens.",
+    attributes=_USAGE,
+    example="Cached share: sum(rate(gen_ai_client_inference_usage_cache_read_input_tokens_total[1h])) "
+    "/ sum(rate(gen_ai_client_inference_usage_input_tokens_total[1h]))",
+)
+CACHE_WRITE_TOKENS = Instrument(
+    name="gen_ai.client.inference.usage.cache_write.input_tokens",
+    kind="counter",
+    unit="{token}",
+    description="Input tokens that the provider wrote to its cache; part of the input tokens.",
+    attributes=_USAGE,
+    example="Written to caches by model: sum by (gen_ai_request_model) "
+    "(increase(gen_ai_client_inference_usage_cache_write_input_tokens_total[1h]))",
+)
+REASONING_TOKENS = Instrument(
+    name="gen_ai.client.inference.usage.reasoning.output_tokens",
+    kind="counter",
+    unit="{token}",
+    description="Output tokens spent on reasoning; part of the output tokens.",
+    attributes=_USAGE,
+    example="Reasoning share: sum(rate(gen_ai_client_inference_usage_reasoning_output_tokens_total[1h])) "
+    "/ sum(rate(gen_ai_client_inference_usage_output_tokens_total[1h]))",
+)
+REQUESTS = Instrument(
+    name="llmtoken.requests",
+    kind="counter",
+    unit="{request}",
+    description="Calls that passed the proxy and were stored, whether understood or not.",
+    attributes=(*SUBJECT, STREAM, STATUS_CODE, ERROR_TYPE, ABORTED, USAGE_SOURCE),
+    example='Error ratio: sum(rate(llmtoken_requests_total{error_type!=""}[5m])) / '
+    "sum(rate(llmtoken_requests_total[5m]))",
+)
+OUTPUT_SPEED = Instrument(
+    name="llmtoken.output.speed",
+    kind="histogram",
+    unit="{token}/s",
+    description="Output tokens per second over the whole call, as its client felt it.",
+    attributes=SUBJECT,
+    buckets=(1.0, 2.0, 5.0, 10.0, 20.0, 35.0, 50.0, 75.0, 100.0, 150.0, 200.0, 350.0, 500.0, 1000.0, 2000.0),
+    example="Median speed by model: histogram_quantile(0.5, sum by (le, gen_ai_request_model) "
+    "(rate(llmtoken_output_speed_per_second_bucket[5m])))",
+)
+COST = Instrument(
+    name="llmtoken.cost",
+    kind="counter",
+    unit="usd",
+    description="Cost in US dollars of the calls that have a price.",
+    attributes=(*SUBJECT, CONSUMER),
+    example="Spent today by model: sum by (gen_ai_request_model) (increase(llmtoken_cost_usd_total[24h]))",
+)
+UNPRICED = Instrument(
+    name="llmtoken.unpriced.requests",
+    kind="counter",
+    unit="{request}",
+    description="Calls that used tokens but have no known price.",
+    attributes=SUBJECT,
+    example="Models without a price: sum by (gen_ai_provider_name, gen_ai_request_model) "
+    "(increase(llmtoken_unpriced_requests_total[24h])) > 0",
+)
+
+REPORTS = Instrument(
+    name="llmtoken.reports",
+    kind="counter",
+    unit="{report}",
+    description="Reports that reached the collector, by what became of them.",
+    attributes=(OUTCOME,),
+    example="Reports a second: sum by (llmtoken_report_outcome) (rate(llmtoken_reports_total[5m]))",
+)
+PLUGIN_DROPPED = Instrument(
+    name="llmtoken.plugin.dropped",
+    kind="counter",
+    unit="{report}",
+    description="Reports that plugins dropped because their queue was full, by their own account.",
+    example="Calls missing from the audit: increase(llmtoken_plugin_dropped_total[1h]) "
+    "+ increase(llmtoken_plugin_failed_total[1h])",
+)
+PLUGIN_FAILED = Instrument(
+    name="llmtoken.plugin.failed",
+    kind="counter",
+    unit="{report}",
+    description="Reports that plugins gave up sending, by their own account.",
+    example="Given up in the last hour: increase(llmtoken_plugin_failed_total[1h])",
+)
+PARSE_FAILURES = Instrument(
+    name="llmtoken.parse.failures",
+    kind="counter",
+    unit="{failure}",
+    description="Things in stored reports that could not be understood.",
+    attributes=(PROBLEM,),
+    example="What providers changed: sum by (llmtoken_parse_problem) (increase(llmtoken_parse_failures_total[1h])) > 0",
+)
+OVERFLOW = Instrument(
+    name="llmtoken.overflow",
+    kind="counter",
+    unit="{name}",
+    description="Names that were counted as _other because their dimension had reached its limit.",
+    attributes=(DIMENSION,),
+    example="Limits that are too low: increase(llmtoken_overflow_total[1h]) > 0",
+)
+COMMIT_DURATION = Instrument(
+    name="llmtoken.commit.duration",
+    kind="histogram",
+    unit="s",
+    description="Time that one transaction of the audit took.",
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
+    example="Slow disk: histogram_quantile(0.99, rate(llmtoken_commit_duration_seconds_bucket[5m]))",
+)
+COMMIT_ROWS = Instrument(
+    name="llmtoken.commit.rows",
+    kind="counter",
+    unit="{row}",
+    description="Calls written to the audit.",
+    example="Calls a transaction: rate(llmtoken_commit_rows_total[5m]) "
+    "/ rate(llmtoken_commit_duration_seconds_count[5m])",
+)
+LAST_COMMIT = Instrument(
+    name="llmtoken.commit.last.timestamp",
+    kind="gauge",
+    unit="s",
+    description="When the audit was last written to, in Unix time; absent before the first time.",
+    example="Time since the last row: time() - llmtoken_commit_last_timestamp_seconds",
+)
+QUEUE_REPORTS = Instrument(
+    name="llmtoken.queue.reports",
+    kind="gauge",
+    unit="{report}",
+    description="Reports that wait for the database.",
+    example="Is it keeping up: max_over_time(llmtoken_queue_reports[5m])",
+)
+QUEUE_BYTES = Instrument(
+    name="llmtoken.queue.bytes",
+    kind="gauge",
+    unit="By",
+    description="Bytes of reports that wait for the database.",
+    example="Memory held by waiting reports: llmtoken_queue_bytes",
+)
+DATABASE_BYTES = Instrument(
+    name="llmtoken.database.bytes",
+    kind="gauge",
+    unit="By",
+    description="Size of the audit database.",
+    example="Growth a day: deriv(llmtoken_database_bytes[6h]) * 86400",
+)
+
+INSTRUMENTS = (
+    TOKEN_USAGE,
+    DURATION,
+    TIME_TO_FIRST_CHUNK,
+    TIME_PER_OUTPUT_CHUNK,
+    INPUT_TOKENS,
+    OUTPUT_TOKENS,
+    CACHE_READ_TOKENS,
+    CACHE_WRITE_TOKENS,
+    REASONING_TOKENS,
+    REQUESTS,
+    OUTPUT_SPEED,
+    COST,
+    UNPRICED,
+    REPORTS,
+    PLUGIN_DROPPED,
+    PLUGIN_FAILED,
+    PARSE_FAILURES,
+    OVERFLOW,
+    COMMIT_DURATION,
+    COMMIT_ROWS,
+    LAST_COMMIT,
+    QUEUE_REPORTS,
+    QUEUE_BYTES,
+    DATABASE_BYTES,
+)
+"""Every instrument, in the order of docs/metrics.md."""

@@ -1,0 +1,272 @@
+"""Recording: committed calls and the collector's own doings, into OpenTelemetry, out to Prometheus.
+
+Owns a meter provider and a registry of its own, so that several collectors can live in one
+process and nothing else shows up on `/metrics`. Must not know where calls are stored or
+who asks for the exposition.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
+from functools import partial
+
+from opentelemetry.exporter.prometheus import PrometheusMetricReader
+from opentelemetry.metrics import CallbackOptions, Counter, Histogram, NoOpMeter, Observation
+from opentelemetry.sdk.metrics import AlwaysOffExemplarFilter, MeterProvider
+from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, View
+from opentelemetry.sdk.resources import Resource
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.openmetrics import exposition as openmetrics
+
+from llmtoken import __version__
+from llmtoken.call import Call
+from llmtoken.errors import ConfigError
+from llmtoken.metrics import instruments as i
+from llmtoken.metrics.ledger import Ledger
+from llmtoken.metrics.names import OTHER, Names
+from llmtoken.report import Source
+
+SERIES = {"counter": 4000, "histogram": 1000, "gauge": 10}
+"""Attribute sets an instrument may have; the SDK adds up all further ones under `otel_metric_overflow`."""
+
+_FEW = 100
+"""Distinct providers, operations, error types and problems: a vocabulary, unless somebody plays tricks."""
+
+_Encoding = tuple[Callable[[CollectorRegistry], bytes], str]
+_CLASSIC: _Encoding = (generate_latest, CONTENT_TYPE_PLAIN_0_0_4)
+_OPENMETRICS: _Encoding = (openmetrics.generate_latest, openmetrics.CONTENT_TYPE_LATEST)
+
+_Attributes = tuple[tuple[str, str | int | bool], ...]
+_Sums = defaultdict[tuple[Counter, _Attributes], int | Decimal]
+
+
+class Metrics:
+    """All instruments of one collector. Raises `ConfigError` when OTEL_SDK_DISABLED is set.
+
+    `record` is for one writer thread; everything else may be called from any thread.
+    """
+
+    def __init__(self, *, max_models: int, max_consumers: int) -> None:
+        self._registry = CollectorRegistry()
+        self._provider = MeterProvider(
+            [PrometheusMetricReader(scope_info_enabled=False, registry=self._registry)],
+            resource=Resource({"service.name": "llmtoken", "service.version": __version__}),
+            exemplar_filter=AlwaysOffExemplarFilter(),
+            shutdown_on_exit=False,
+            views=[_view(instrument) for instrument in i.INSTRUMENTS],
+        )
+        self._meter = self._provider.get_meter("llmtoken")
+        if isinstance(self._meter, NoOpMeter):
+            raise ConfigError(
+                "OTEL_SDK_DISABLED is set, so nothing would be counted", hint="unset it for the collector"
+            )
+        self._names = {
+            "model": Names(max_models),
+            "consumer": Names(max_consumers),
+            **{dimension: Names(_FEW) for dimension in ("provider", "operation", "error", "problem")},
+        }
+        self._ledger = Ledger()
+        self._exposing = threading.Lock()
+        self._declare()
+        self._start_at_zero()
+
+    def _declare(self) -> None:
+        self._token_usage = self._histogram(i.TOKEN_USAGE)
+        self._duration = self._histogram(i.DURATION)
+        self._time_to_first_chunk = self._histogram(i.TIME_TO_FIRST_CHUNK)
+        self._time_per_output_chunk = self._histogram(i.TIME_PER_OUTPUT_CHUNK)
+        self._input_tokens = self._counter(i.INPUT_TOKENS)
+        self._output_tokens = self._counter(i.OUTPUT_TOKENS)
+        self._cache_read_tokens = self._counter(i.CACHE_READ_TOKENS)
+        self._cache_write_tokens = self._counter(i.CACHE_WRITE_TOKENS)
+        self._reasoning_tokens = self._counter(i.REASONING_TOKENS)
+        self._requests = self._counter(i.REQUESTS)
+        self._output_speed = self._histogram(i.OUTPUT_SPEED)
+        self._cost = self._counter(i.COST)
+        self._unpriced = self._counter(i.UNPRICED)
+        self._reports = self._counter(i.REPORTS)
+        self._plugin_dropped = self._counter(i.PLUGIN_DROPPED)
+        self._plugin_failed = self._counter(i.PLUGIN_FAILED)
+        self._parse_failures = self._counter(i.PARSE_FAILURES)
+        self._overflow = self._counter(i.OVERFLOW)
+        self._commit_duration = self._histogram(i.COMMIT_DURATION)
+        self._commit_rows = self._counter(i.COMMIT_ROWS)
+        self._last_commit = self._meter.create_gauge(
+            i.LAST_COMMIT.name, unit=i.LAST_COMMIT.unit, description=i.LAST_COMMIT.description
+        )
+
+    def _start_at_zero(self) -> None:
+        """Show what may never happen from the start, so that the first time is an increase."""
+        for counter in (self._plugin_dropped, self._plugin_failed, self._commit_rows):
+            counter.add(0)
+        for outcome in i.OUTCOMES:
+            self._reports.add(0, {i.OUTCOME: outcome})
+        for dimension in self._names:
+            self._overflow.add(0, {i.DIMENSION: dimension})
+
+    # ── What happened ───────────────────────────────────────────────────────────────────
+
+    def record(self, calls: Sequence[Call]) -> None:
+        """Count calls that were committed and are new. Unknown values are left out, never 0."""
+        sums: _Sums = defaultdict(int)
+        for call in calls:
+            self._record_one(call, sums)
+        _add(sums)
+
+    def reports(self, *, accepted: int = 0, duplicates: int = 0, rejected: int = 0) -> None:
+        """Count reports by what became of them."""
+        for outcome, count in zip(i.OUTCOMES, (accepted, duplicates, rejected), strict=True):
+            if count:
+                self._reports.add(count, {i.OUTCOME: outcome})
+
+    def parse_failures(self, problem: str, n: int = 1) -> None:
+        """Count something that could not be understood."""
+        sums: _Sums = defaultdict(int)
+        self._parse_failures.add(n, {i.PROBLEM: self._name("problem", problem, sums)})
+        _add(sums)
+
+    def plugin(self, source: Source) -> None:
+        """Take the running totals that a plugin sent along with a report."""
+        dropped, failed = self._ledger.increases(source)
+        if dropped:
+            self._plugin_dropped.add(dropped)
+        if failed:
+            self._plugin_failed.add(failed)
+
+    def committed(self, seconds: float, rows: int) -> None:
+        """Note a transaction of the audit: how long it took and how many new rows it wrote."""
+        self._commit_duration.record(seconds)
+        self._commit_rows.add(rows)
+        self._last_commit.set(time.time())
+
+    def watch(
+        self,
+        *,
+        queue_reports: Callable[[], int],
+        queue_bytes: Callable[[], int],
+        database_bytes: Callable[[], int],
+    ) -> None:
+        """Show these numbers; each is asked for at every scrape, in the scraping thread. Call once."""
+        for instrument, read in (
+            (i.QUEUE_REPORTS, queue_reports),
+            (i.QUEUE_BYTES, queue_bytes),
+            (i.DATABASE_BYTES, database_bytes),
+        ):
+            self._meter.create_observable_gauge(
+                instrument.name,
+                callbacks=[partial(_observe, read)],
+                unit=instrument.unit,
+                description=instrument.description,
+            )
+
+    # ── What is seen ────────────────────────────────────────────────────────────────────
+
+    def exposition(self, accept: str | None) -> tuple[bytes, str]:
+        """The metrics and their media type: OpenMetrics when the Accept header asks for it, else classic text.
+
+        Blocks while it collects, tens of milliseconds with thousands of series: call it from
+        a worker thread. `record` goes on meanwhile.
+        """
+        # The reader keeps collected data in one queue: two scrapes at once could take each other's.
+        with self._exposing:
+            encode, media_type = _OPENMETRICS if _wants_openmetrics(accept or "") else _CLASSIC
+            return encode(self._registry), media_type
+
+    def close(self) -> None:
+        """Let go of everything; nothing is shown afterwards."""
+        self._provider.shutdown()
+
+    # ── One call ────────────────────────────────────────────────────────────────────────
+
+    def _record_one(self, call: Call, sums: _Sums) -> None:
+        failed = call.error_type is not None
+        subject = _known(
+            (i.OPERATION, self._name("operation", call.operation_name, sums)),
+            (i.PROVIDER, self._name("provider", call.provider_name, sums)),
+            (i.REQUEST_MODEL, self._name("model", call.request_model, sums, failed=failed)),
+            (i.RESPONSE_MODEL, self._name("model", call.response_model, sums, failed=failed)),
+        )
+        error = _known((i.ERROR_TYPE, self._name("error", call.error_type, sums)))
+        source = (i.USAGE_SOURCE, call.usage_source)
+        consumer = _known((i.CONSUMER, self._name("consumer", call.consumer, sums, failed=failed)))
+
+        requests = _known((i.STREAM, call.stream), (i.STATUS_CODE, call.http_status), (i.ABORTED, call.aborted), source)
+        sums[self._requests, (*subject, *error, *requests)] += 1
+
+        self._duration.record(call.duration, dict((*subject, *error)))
+        for histogram, value in (
+            (self._time_to_first_chunk, call.time_to_first_chunk),
+            (self._time_per_output_chunk, call.time_per_output_chunk),
+            (self._output_speed, call.tokens_per_second),
+        ):
+            if value is not None:
+                histogram.record(value, dict(subject))
+
+        for token_type, tokens in (("input", call.input_tokens), ("output", call.output_tokens)):
+            if tokens is not None:
+                self._token_usage.record(tokens, dict((*subject, (i.TOKEN_TYPE, token_type))))
+        for counter, tokens in (
+            (self._input_tokens, call.input_tokens),
+            (self._output_tokens, call.output_tokens),
+            (self._cache_read_tokens, call.cache_read_input_tokens),
+            (self._cache_write_tokens, call.cache_write_input_tokens),
+            (self._reasoning_tokens, call.reasoning_output_tokens),
+        ):
+            if tokens is not None:
+                sums[counter, (*subject, source, *consumer)] += tokens
+
+        if call.cost is not None:
+            sums[self._cost, (*subject, *consumer)] += call.cost
+        elif call.input_tokens or call.output_tokens:
+            sums[self._unpriced, subject] += 1
+
+    def _name(self, dimension: str, name: str | None, sums: _Sums, *, failed: bool = False) -> str:
+        label = self._names[dimension].label(name, failed=failed)
+        if label == OTHER:
+            sums[self._overflow, ((i.DIMENSION, dimension),)] += 1
+        return label
+
+    # ── Instruments ─────────────────────────────────────────────────────────────────────
+
+    def _counter(self, instrument: i.Instrument) -> Counter:
+        return self._meter.create_counter(instrument.name, instrument.unit, instrument.description)
+
+    def _histogram(self, instrument: i.Instrument) -> Histogram:
+        return self._meter.create_histogram(instrument.name, instrument.unit, instrument.description)
+
+
+def _view(instrument: i.Instrument) -> View:
+    buckets = ExplicitBucketHistogramAggregation(instrument.buckets, record_min_max=False)
+    return View(
+        instrument_name=instrument.name,
+        aggregation=buckets if instrument.kind == "histogram" else None,
+        aggregation_cardinality_limit=SERIES[instrument.kind],
+    )
+
+
+def _add(sums: _Sums) -> None:
+    for (counter, attributes), amount in sums.items():
+        counter.add(float(amount) if isinstance(amount, Decimal) else amount, dict(attributes))
+
+
+def _known(*pairs: tuple[str, str | int | bool | None]) -> _Attributes:
+    return tuple((key, value) for key, value in pairs if value is not None and value != "")
+
+
+def _observe(read: Callable[[], int], _: CallbackOptions) -> Iterable[Observation]:
+    return (Observation(read()),)
+
+
+def _wants_openmetrics(accept: str) -> bool:
+    """Whether the header names OpenMetrics without refusing it (`q=0`)."""
+    for offer in accept.lower().split(","):
+        media_type, *parameters = (part.strip() for part in offer.split(";"))
+        if media_type == "application/openmetrics-text":
+            return not any(re.fullmatch(r"q\s*=\s*0(\.0*)?", parameter) for parameter in parameters)
+    return False
