@@ -1,0 +1,3 @@
+module github.com/lemonit-eric-mao/llmtoken
+
+go 1.21
