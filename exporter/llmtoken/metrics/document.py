@@ -1,0 +1,79 @@
+"""Writes docs/metrics.md from the declarations: `python -m llmtoken.metrics.document > docs/metrics.md`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+from llmtoken.metrics.instruments import ATTRIBUTES, INSTRUMENTS, Instrument
+from llmtoken.metrics.names import LONGEST, OTHER
+from llmtoken.metrics.recorder import SERIES
+
+_INTRODUCTION = f"""\
+# Metrics
+
+<!-- Made by `make docs` from exporter/llmtoken/metrics/instruments.py: change that, not this. -->
+
+`GET /metrics` on the collector answers in Prometheus' classic text, or in OpenMetrics when
+the `Accept` header names it. `target_info` carries the version.
+
+Names follow the [OpenTelemetry GenAI semantic conventions][semconv] where those have one;
+what is ours begins with `llmtoken_`. A call is counted once, after its row is in the audit.
+An unknown value is left out, never 0: a call without known tokens adds to
+`llmtoken_requests_total` and to no token counter.
+
+Cached and reasoning tokens are parts of the input and output tokens: don't add them up.
+
+For `rate()` and `increase()` a series begins with the first value that Prometheus saw, so the
+first call of a new model or consumer is no increase. Bills are written from the audit.
+
+[semconv]: https://github.com/open-telemetry/semantic-conventions-genai/blob/main/docs/gen-ai/gen-ai-metrics.md
+
+## Labels
+
+An unknown value is an empty label; `label=""` selects it.
+
+- Clients choose the names of models and perhaps of consumers, so distinct names are limited by
+  `max_models` and `max_consumers`. Later names count as `{OTHER}`, and in `llmtoken_overflow_total`.
+  Names seen only on failed calls take no more than half of the places. After a restart the
+  places are free again. The audit has every name in full.
+- Names longer than {LONGEST} characters are cut; characters that can't be printed become `\N{REPLACEMENT CHARACTER}`.
+- A counter has {SERIES["counter"]} series at most, a histogram {SERIES["histogram"]}. What exceeds that is added up in
+  one series with the only label `otel_metric_overflow="true"`, so sums stay right.
+"""
+
+
+def document() -> str:
+    """The whole page, in Markdown."""
+    return "\n".join([*_lines(), ""])
+
+
+def _lines() -> Iterator[str]:
+    yield _INTRODUCTION
+    yield "| label | attribute | meaning |"
+    yield "| --- | --- | --- |"
+    for name, meaning in ATTRIBUTES.items():
+        yield f"| `{_label(name)}` | `{name}` | {meaning} |"
+    for instrument in INSTRUMENTS:
+        yield from _section(instrument)
+
+
+def _section(instrument: Instrument) -> Iterator[str]:
+    question, query = instrument.example.split(": ", 1)
+    yield f"\n## {instrument.prometheus}\n"
+    yield f"{instrument.description}\n"
+    yield f"- {instrument.kind}, OpenTelemetry `{instrument.name}`, unit `{instrument.unit}`"
+    if instrument.attributes:
+        yield f"- labels: {', '.join(f'`{_label(name)}`' for name in instrument.attributes)}"
+    if instrument.buckets:
+        yield f"- buckets: {', '.join(f'{bound:.10g}' for bound in instrument.buckets)}"
+    yield f"- {question[0].lower()}{question[1:]}:\n"
+    yield f"  ```promql\n  {query}\n  ```"
+
+
+def _label(attribute: str) -> str:
+    return attribute.replace(".", "_")
+
+
+if __name__ == "__main__":
+    sys.stdout.write(document())

@@ -1,0 +1,161 @@
+"""What a scrape gets."""
+
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_classic
+
+from llmtoken.metrics import Metrics
+from llmtoken.metrics.instruments import INSTRUMENTS
+from support.calls import call
+from support.exposition import GOLDEN, example
+from support.needs import program
+
+OPENMETRICS = "application/openmetrics-text"
+
+
+@pytest.fixture
+def metrics() -> Iterator[Metrics]:
+    metrics = Metrics(max_models=200, max_consumers=200)
+    yield metrics
+    metrics.close()
+
+
+def test_the_exposition_is_the_golden_one() -> None:
+    assert example() == GOLDEN.read_text("utf-8")
+
+
+def test_promtool_finds_nothing_to_complain_about() -> None:
+    promtool = program("promtool", "install Prometheus")
+    check = subprocess.run([promtool, "check", "metrics"], input=example(), capture_output=True, text=True, check=False)
+    assert (check.returncode, check.stdout, check.stderr) == (0, "", "")
+
+
+def test_every_instrument_is_shown_under_the_name_it_declares() -> None:
+    kinds = {family.name: family.type for family in parse_classic(example())}
+    declared = {item.prometheus.removesuffix("_total"): item.kind for item in INSTRUMENTS}
+    assert kinds == declared | {"target_info": "gauge"}
+
+
+def test_openmetrics_says_the_same_as_the_classic_text() -> None:
+    def samples(families):
+        return {
+            (sample.name, frozenset(sample.labels.items())): sample.value
+            for family in families
+            for sample in family.samples
+        }
+
+    assert samples(parse_openmetrics(example(OPENMETRICS))) == samples(parse_classic(example()))
+
+
+@pytest.mark.parametrize(
+    "accept",
+    [
+        OPENMETRICS,
+        "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;q=0.5",
+        "text/plain, Application/OpenMetrics-Text; q=0.5",
+    ],
+)
+def test_openmetrics_is_given_when_it_is_asked_for(metrics: Metrics, accept: str) -> None:
+    text, media_type = metrics.exposition(accept)
+    assert media_type == "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    assert text.endswith(b"# EOF\n")
+
+
+@pytest.mark.parametrize(
+    "accept",
+    [None, "", "*/*", "text/html", "text/plain;version=x", "application/openmetrics-text;q=0", ";;,=,;q", "\ufffd"],
+)
+def test_everything_else_gets_classic_text(metrics: Metrics, accept: str | None) -> None:
+    text, media_type = metrics.exposition(accept)
+    assert media_type == "text/plain; version=0.0.4; charset=utf-8"
+    assert b"# EOF" not in text
+
+
+def test_what_may_never_happen_is_shown_from_the_start(metrics: Metrics) -> None:
+    text = metrics.exposition(None)[0].decode()
+    for series in (
+        'llmtoken_reports_total{llmtoken_report_outcome="accepted"} 0.0',
+        'llmtoken_reports_total{llmtoken_report_outcome="duplicate"} 0.0',
+        'llmtoken_reports_total{llmtoken_report_outcome="rejected"} 0.0',
+        "llmtoken_plugin_dropped_total 0.0",
+        "llmtoken_plugin_failed_total 0.0",
+        'llmtoken_overflow_total{llmtoken_dimension="model"} 0.0',
+        'llmtoken_overflow_total{llmtoken_dimension="consumer"} 0.0',
+        "llmtoken_commit_rows_total 0.0",
+    ):
+        assert f"\n{series}\n" in text
+
+
+def test_recording_goes_on_while_a_scrape_hangs(metrics: Metrics) -> None:
+    entered, leave = threading.Event(), threading.Event()
+
+    def slow_disk() -> int:
+        entered.set()
+        leave.wait(10)
+        return 7
+
+    metrics.watch(queue_reports=lambda: 0, queue_bytes=lambda: 0, database_bytes=slow_disk)
+    shown: list[str] = []
+    scrape = threading.Thread(target=lambda: shown.append(metrics.exposition(None)[0].decode()))
+    scrape.start()
+    assert entered.wait(10)
+    metrics.record([call()])
+    metrics.committed(0.01, 1)
+    assert scrape.is_alive()
+    leave.set()
+    scrape.join(10)
+    assert "llmtoken_database_bytes 7.0" in shown[0]
+
+
+def test_a_number_that_cannot_be_read_is_left_out_and_the_rest_is_shown(
+    metrics: Metrics, caplog: pytest.LogCaptureFixture
+) -> None:
+    def gone() -> int:
+        raise OSError
+
+    metrics.watch(queue_reports=lambda: 5, queue_bytes=gone, database_bytes=lambda: 6)
+    text = metrics.exposition(None)[0].decode()
+    assert "llmtoken_queue_reports 5.0" in text
+    assert "llmtoken_queue_bytes " not in text
+    assert "llmtoken_database_bytes 6.0" in text
+    assert "Callback failed for instrument llmtoken.queue.bytes" in caplog.text
+
+
+@pytest.fixture
+def hasty_threads() -> Iterator[None]:
+    """Let threads take turns so often that they meet in the narrowest place."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(interval)
+
+
+@pytest.mark.usefixtures("hasty_threads")
+def test_scrapes_at_the_same_time_each_get_everything_once(metrics: Metrics) -> None:
+    metrics.record([call()])
+    expected = metrics.exposition(None)
+    together = threading.Barrier(4)
+    shown: list[tuple[bytes, str]] = []
+
+    def scrape() -> None:
+        together.wait(10)
+        shown.extend(metrics.exposition(None) for _ in range(50))
+
+    threads = [threading.Thread(target=scrape) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert shown == [expected] * 200
+
+
+def test_two_collectors_in_one_process_do_not_see_each_other(metrics: Metrics) -> None:
+    other = Metrics(max_models=1, max_consumers=1)
+    other.record([call()])
+    assert b"llmtoken_requests_total" not in metrics.exposition(None)[0]
+    other.close()
