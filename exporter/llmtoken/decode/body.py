@@ -1,0 +1,198 @@
+"""One captured body, read: codings undone, framing found, text made.
+
+Owns the order of belief in framing: the look of the bytes before the media type, because
+replies are mislabelled in every way there is; the media type decides where the look leaves it
+open. Must not know providers.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import re
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
+
+from llmtoken.decode import aws_event_stream, charset, content, form, json_array, ndjson, sse, values
+from llmtoken.decode.frames import Frames
+from llmtoken.exchange import Body, Framing
+from llmtoken.report import BodyEncoding
+
+Side = Literal["request", "response"]
+
+BIG = 1024 * 1024
+"""Bytes from which on a body is weighed before it is parsed."""
+MAX_CONTAINERS = 1_000_000
+MAX_VALUES = 8_000_000
+"""Objects and arrays, and values, in one body: `[[],[],…` makes thirty times its size in memory."""
+
+_FIRST = re.compile(rb"(?:\xef\xbb\xbf)?\s*(.)", re.DOTALL)
+_AWS = "application/vnd.amazon.eventstream"
+_SSE = "text/event-stream"
+_NDJSON = frozenset(
+    f"{kind}/{name}"
+    for kind in ("application", "text")
+    for name in ("x-ndjson", "ndjson", "jsonl", "x-jsonl", "jsonlines", "x-jsonlines", "stream+json", "json-seq")
+)
+_BINARY = ("audio/", "image/", "video/", "font/", "application/octet-stream", "application/pdf", "application/zip")
+
+
+class _MediaType(NamedTuple):
+    name: str = ""
+    charset: str = ""
+    boundary: str = ""
+
+    @property
+    def is_json(self) -> bool:
+        return self.name.endswith(("/json", "+json"))
+
+
+class _Framed(NamedTuple):
+    framing: Framing
+    value: Any = None
+    frames: Frames = Frames(())
+    cut: bool = False
+    problems: tuple[str, ...] = ()
+    opaque: bool = False
+    """No text: the audit keeps base64."""
+
+
+def read(
+    captured: str, encoding: BodyEncoding, headers: Mapping[str, str], *, side: Side, truncated: bool, limit: int
+) -> Body:
+    """Read a body as it was captured. `headers` are its own, in lower case; `limit` is in bytes."""
+    if not captured:
+        return Body(truncated=truncated)
+    wire = base64.b64decode(captured) if encoding == "base64" else captured.encode("utf-8", "surrogatepass")
+    plain = content.decoded(wire, headers.get("content-encoding", ""), limit=limit)
+    media_type = _media_type(headers.get("content-type", ""))
+    data = charset.to_utf8(plain.data, media_type.charset)
+    framed = _framed(data, media_type, side, on_wire=not plain.coded and data is plain.data)
+
+    problems = {*plain.problems, *framed.problems, *framed.frames.problems}
+    cut = truncated or plain.cut
+    if framed.cut and not cut:
+        problems.add(f"{side}_json")
+    cut = cut or framed.cut or framed.frames.cut
+    if data is wire and framed.opaque == (encoding == "base64") and (framed.opaque or _is_clean(captured)):
+        text = captured
+    elif framed.opaque:
+        text = base64.b64encode(data).decode()
+    else:
+        text, cut_character, wrong = charset.text(data)
+        cut = cut or cut_character
+        problems.update(wrong)
+    return Body(
+        framing=framed.framing,
+        text=text,
+        json=framed.value,
+        events=framed.frames.events,
+        truncated=cut,
+        problems=tuple(sorted(problems)),
+    )
+
+
+def _is_clean(text: str) -> bool:
+    """Whether text that came in a report can be stored as it is."""
+    if "\0" in text:
+        return False
+    try:
+        return text.isascii() or bool(text.encode())
+    except UnicodeEncodeError:
+        return False
+
+
+def _framed(data: bytes, media_type: _MediaType, side: Side, *, on_wire: bool) -> _Framed:
+    match = _FIRST.match(data)
+    if match is None:
+        return _Framed("empty")
+    if len(data) > BIG and _too_heavy(data):
+        return _unframed(data, media_type)._replace(problems=("too_large",))
+    first = match[1]
+    if first in b"{[":
+        found = _json(data, media_type, side, on_wire=on_wire)
+        if found is not None:
+            return found
+    elif media_type.name == _AWS or aws_event_stream.looks_like(data):
+        return _Framed("aws_event_stream", frames=aws_event_stream.read(data, on_wire=on_wire), opaque=True)
+    elif sse.looks_like(data) or (media_type.name == _SSE and sse.begins_like(data)):
+        return _Framed("sse", frames=sse.read(data, on_wire=on_wire))
+    elif media_type.name in _NDJSON:
+        return _Framed("ndjson", frames=ndjson.read(data, on_wire=on_wire))
+    elif media_type.name == "application/x-www-form-urlencoded":
+        return _urlencoded(data, side)
+    elif boundary := media_type.boundary or form.boundary_of(data):
+        fields, cut = form.multipart(data, boundary)
+        return _Framed("json", fields, cut=cut, opaque=bool(charset.text(data).problems))
+    elif first == b'"' or media_type.is_json:
+        try:
+            return _Framed("json", values.parse(data))
+        except ValueError:
+            pass
+    unframed = _unframed(data, media_type)
+    return unframed._replace(problems=(f"{side}_json",)) if media_type.is_json else unframed
+
+
+def _json(data: bytes, media_type: _MediaType, side: Side, *, on_wire: bool) -> _Framed | None:
+    """A body that begins like an object or an array; `None` if it is neither after all."""
+    try:
+        value = values.parse(data)
+    except ValueError:
+        return _broken_json(data, media_type, side, on_wire=on_wire)
+    if media_type.name in _NDJSON and b"\n" not in data.strip():
+        return _Framed("ndjson", frames=ndjson.read(data, on_wire=on_wire))
+    if side == "response" and isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
+        return _array(json_array.read(data, on_wire=on_wire))
+    return _Framed("json", value)
+
+
+def _broken_json(data: bytes, media_type: _MediaType, side: Side, *, on_wire: bool) -> _Framed | None:
+    """Several values, or the beginning of one."""
+    if media_type.name in _NDJSON or ndjson.looks_like(data):
+        return _Framed("ndjson", frames=ndjson.read(data, on_wire=on_wire))
+    if media_type.name == _SSE and (frames := sse.read(data, on_wire=on_wire)).events:
+        return _Framed("sse", frames=frames)
+    if side == "response" and (frames := json_array.read(data, on_wire=on_wire)).events:
+        return _array(frames)
+    try:
+        value, whole = values.salvage(data)
+    except ValueError:
+        return None
+    if whole:
+        return _Framed("json", value, problems=(f"{side}_json",))
+    return _Framed("json", value, cut=True)
+
+
+def _array(frames: Frames) -> _Framed:
+    return _Framed("json_array", [event.data for event in frames.events], frames)
+
+
+def _urlencoded(data: bytes, side: Side) -> _Framed:
+    try:
+        return _Framed("json", form.urlencoded(data))
+    except ValueError:
+        return _Framed("text", problems=(f"{side}_json",))
+
+
+def _unframed(data: bytes, media_type: _MediaType) -> _Framed:
+    if content.is_plain(data) and not media_type.name.startswith(_BINARY):
+        return _Framed("text")
+    if media_type.charset or media_type.name.startswith("text/") or media_type.is_json:
+        return _Framed("text")
+    return _Framed("binary", opaque=True)
+
+
+def _too_heavy(data: bytes) -> bool:
+    containers = data.count(b"[") + data.count(b"{")
+    return containers > MAX_CONTAINERS or data.count(b",") > MAX_VALUES
+
+
+_PARAMETER = re.compile(r';\s*(charset|boundary)=(?:"([^"]*)"|([^;\s]*))', re.IGNORECASE)
+
+
+@functools.lru_cache(maxsize=256)
+def _media_type(header: str) -> _MediaType:
+    name = header.partition(";")[0].strip().lower()
+    parameters = {match[1].lower(): match[2] or match[3] or "" for match in _PARAMETER.finditer(header)}
+    boundary = parameters.get("boundary", "") if name.startswith("multipart/") else ""
+    return _MediaType(name, parameters.get("charset", ""), boundary)

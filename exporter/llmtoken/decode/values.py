@@ -1,0 +1,110 @@
+"""One JSON value out of bytes: fast when it is right, tolerant when it nearly is.
+
+Owns what we forgive: a byte order mark, raw control characters in strings, invalid UTF-8 and
+lone surrogates (both become U+FFFD), NaN, infinities and numbers out of range (`None`, for
+unknown), a JSON text inside a JSON string. Must not know what a value means.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any
+
+import msgspec
+import pydantic_core
+
+BOM = b"\xef\xbb\xbf"
+
+fast = msgspec.json.Decoder().decode
+"""Strict and quick; `NOT_STRICT` is what it raises. Safe to share between threads."""
+
+NOT_STRICT = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+def parse(data: bytes) -> Any:
+    """The value that `data` is. Raises `ValueError` when it isn't JSON, or nested too deeply."""
+    try:
+        value = fast(data)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+    except NOT_STRICT:
+        value = _tolerant(data)
+    return unwrapped(value) if isinstance(value, str) else value
+
+
+def unwrapped(text: str) -> Any:
+    """The object or array that a JSON string holds as text (double encoding), else the string itself."""
+    if text[:1] in ("{", "["):
+        try:
+            return fast(text)
+        except NOT_STRICT:
+            return text
+    return text
+
+
+def salvage(data: bytes) -> tuple[Any, bool]:
+    """What stands at the beginning of damaged JSON, and whether it is a whole value with rubbish behind it.
+
+    Of an object or array that was cut, all members that arrived are kept; the last string may be
+    cut, a cut number is left out rather than read wrong. Raises `ValueError` when nothing is to be had.
+    """
+    text = _text(data)
+    if text[:1] not in ("{", "["):
+        raise ValueError("not an object or array")
+    try:
+        return prefix(text)[0], True
+    except ValueError:
+        pass
+    # The digits that arrived of a number don't tell the number.
+    return pydantic_core.from_json(
+        text.rstrip("0123456789+-.eE"), allow_inf_nan=False, cache_strings="none", allow_partial="trailing-strings"
+    ), False
+
+
+def prefix(text: str, start: int = 0) -> tuple[Any, int]:
+    """The value that begins at `text[start]`, and the index behind it. Raises `ValueError`."""
+    try:
+        return _forgiving.raw_decode(text, start)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def _tolerant(data: bytes) -> Any:
+    text = _text(data)
+    value, end = prefix(text)
+    if text[end:].strip():
+        raise ValueError("more than one value")
+    return value
+
+
+def _text(data: bytes) -> str:
+    return replace_lone_surrogates(data.removeprefix(BOM).decode("utf-8", "replace").strip())
+
+
+_ESCAPE = re.compile(
+    r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)"
+)
+
+
+def replace_lone_surrogates(text: str) -> str:
+    """JSON text whose escaped lone surrogates, which no database takes, are U+FFFD."""
+    if "\\ud" not in text and "\\uD" not in text:
+        return text
+    return _ESCAPE.sub(lambda match: r"\ufffd" if match[1] else match[0], text)
+
+
+def _finite(digits: str) -> float | None:
+    number = float(digits)
+    return number if math.isfinite(number) else None
+
+
+def _integer(digits: str) -> int | None:
+    try:
+        return int(digits)
+    except ValueError:  # Python refuses thousands of digits, which take quadratic time
+        return None
+
+
+_forgiving = json.JSONDecoder(strict=False, parse_float=_finite, parse_int=_integer, parse_constant=lambda _: None)

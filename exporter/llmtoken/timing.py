@@ -1,0 +1,61 @@
+"""When the reply's output left the proxy: time to the first chunk, and per chunk after it.
+
+Joins the plugin's timeline (bytes written, seconds) with where events end on the wire. Must
+not know what events mean; `extract` says which of them carried output.
+
+Source: gen_ai.client.operation.time_to_first_chunk and .time_per_output_chunk in
+https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-metrics/
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+
+from llmtoken.exchange import Exchange
+from llmtoken.inference import Timing
+
+
+def measure(exchange: Exchange, output_ends: Sequence[int | None]) -> Timing:
+    """The times of an exchange, in seconds since the request came in.
+
+    `output_ends` has, in order, `Event.end` of every event that carried output: text,
+    reasoning, audio or a piece of a tool call. It is empty for a reply that isn't a stream,
+    and then only the duration and the time to the first byte are known.
+
+    - `time_to_first_chunk`: when the first of them had left the proxy.
+    - `time_per_output_chunk`: the mean from each to the next, (last - first) / (n - 1); `None`
+      for fewer than two.
+
+    Where an end is unknown (a compressed stream) or the timeline doesn't reach it, the first
+    byte stands in for the first chunk and the last write for the last: a compressed stream is
+    flushed event by event, so that errs by at most what a provider sends before its first output
+    and after its last. Without a timeline the end of the exchange stands in for the last write.
+    """
+    first = last = None
+    if output_ends:
+        first = _left_at(exchange, output_ends[0], exchange.time_to_first_byte)
+    if len(output_ends) > 1:
+        final = exchange.timeline[-1][1] if exchange.timeline else exchange.duration
+        last = _left_at(exchange, output_ends[-1], final)
+    return Timing(
+        duration=exchange.duration,
+        time_to_first_byte=exchange.time_to_first_byte,
+        time_to_first_chunk=first,
+        time_per_output_chunk=_mean_gap(first, last, len(output_ends)),
+    )
+
+
+def _left_at(exchange: Exchange, end: int | None, fallback: float | None) -> float | None:
+    """When the byte before `end` was written: the first write that reached it."""
+    if end is None:
+        return fallback
+    index = bisect_left(exchange.timeline, end, key=lambda write: write[0])
+    return exchange.timeline[index][1] if index < len(exchange.timeline) else fallback
+
+
+def _mean_gap(first: float | None, last: float | None, chunks: int) -> float | None:
+    # A clock that was set back, or a made-up timeline, must not give negative durations.
+    if first is None or last is None or last < first:
+        return None
+    return (last - first) / (chunks - 1)
