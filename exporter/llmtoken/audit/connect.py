@@ -1,0 +1,206 @@
+"""From what the user wrote (a path or a URL) to engines that write safely and read freely.
+
+SQLite: one writing connection in WAL mode that syncs every commit, and a few reading
+ones where each statement is a transaction of its own, so that no reader holds the WAL back.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import URL, Connection, Engine, QueuePool, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+
+from llmtoken.audit.lock import Lock
+from llmtoken.errors import DatabaseError
+
+_ROWS_PER_STATEMENT = 25
+"""Rows of one INSERT … RETURNING: fewer and more were slower (docs/adr, bench/audit.py)."""
+
+_WRITING = (
+    "PRAGMA auto_vacuum = INCREMENTAL",  # heeded only while the file is empty; retention needs it
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA cache_size = -16384",  # KiB
+    "PRAGMA journal_size_limit = 67108864",  # bytes; what a burst left of the WAL is given back
+)
+_READING = ("PRAGMA query_only = ON",)
+
+
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """The engines of one database. `path` and `lock` are SQLite's; who only reads has no lock."""
+
+    writer: Engine
+    reader: Engine
+    path: Path | None = None
+    lock: Lock | None = None
+
+    def checkpoint(self) -> None:
+        """Empty SQLite's write-ahead log into the file, so that the file alone is everything."""
+        if self.path is None:
+            return
+        # Not possible now (a reader, a full disk): the log stays and whoever opens it next reads it.
+        with suppress(DBAPIError), self.reader.connect() as connection:
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def disconnect(self) -> None:
+        """Close every connection; the next use opens new ones."""
+        self.reader.dispose()
+        self.writer.dispose()
+
+    def close(self) -> None:
+        """Let everything go, the lock last."""
+        self.disconnect()
+        if self.lock is not None:
+            self.lock.release()
+
+
+def connect(database: str, *, busy_timeout: float) -> Connections:
+    """Engines to write and to read `database`; a missing SQLite file is created. Raises `DatabaseError`.
+
+    `busy_timeout`: how long to wait for another process's lock, in seconds.
+    """
+    url = _url(database)
+    if url.drivername != "sqlite":
+        engine = _postgresql(url)
+        return Connections(writer=engine, reader=engine)
+    path = _path(url)
+    lock = _claim(path)
+    writer = _sqlite(path, "rw", busy_timeout, size=1, pragmas=_WRITING)
+    event.listen(writer, "begin", _begin_immediate)
+    reader = _sqlite(path, "rw", busy_timeout, size=4, pragmas=_READING)
+    return Connections(writer=writer, reader=reader, path=path, lock=lock)
+
+
+def connect_read_only(database: str, *, busy_timeout: float) -> Connections:
+    """Engines that can't write, also while a collector does. Raises `DatabaseError`."""
+    url = _url(database)
+    if url.drivername != "sqlite":
+        engine = _postgresql(url).execution_options(postgresql_readonly=True)
+        return Connections(writer=engine, reader=engine)
+    path = _path(url)
+    if not path.is_file():
+        raise DatabaseError(f"There is no database at {path}", hint="check the path")
+    reader = _sqlite(path, "ro", busy_timeout, size=4, pragmas=_READING)
+    return Connections(writer=reader, reader=reader, path=path)
+
+
+@contextmanager
+def explained(database: str) -> Iterator[None]:
+    """Turn what the driver or the system says while opening into a `DatabaseError` with a hint."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise DatabaseError(f"Can't open the database {_shown(database)}: {error.orig}", hint=hint(error)) from error
+    except OSError as error:
+        raise DatabaseError(
+            f"Can't open the database {_shown(database)}: {error.strerror}",
+            hint="its folder must exist, and this user must be allowed to write there",
+        ) from error
+
+
+def hint(error: DBAPIError) -> str:
+    """How to mend what the driver complains of."""
+    name = getattr(error.orig, "sqlite_errorname", "")
+    return next((hint for start, hint in _HINTS.items() if name.startswith(start)), _HINT)
+
+
+_HINT = "check that the database server runs, and that host, name and password are right"
+_HINTS = {
+    "SQLITE_NOTADB": "this file isn't a SQLite database; it was left as it is: give another path",
+    "SQLITE_CORRUPT": "the file is damaged and was left as it is: move it away and restore a copy, or "
+    "save what can be read with `sqlite3 FILE .recover`",
+    "SQLITE_BUSY": "another program holds a lock on it: close what has it open and try again",
+    "SQLITE_READONLY": "this user may only read it: change the owner or mode of the file and its folder",
+    "SQLITE_CANTOPEN": "it must be a file, and this user must be allowed to read and write it and its folder",
+    "SQLITE_FULL": "the disk is full: make room and try again",
+    "SQLITE": "look at the disk and the system's log",
+}
+
+
+def _url(database: str) -> URL:
+    """The parsed URL, its driver name being `sqlite` or `postgresql+psycopg`."""
+    if "://" not in database:
+        return URL.create("sqlite", database=database)
+    try:
+        url = make_url(database)
+    except ArgumentError as error:
+        raise DatabaseError("The database URL can't be read", hint=_FORMS) from error
+    match url.drivername:
+        case "sqlite" | "sqlite+pysqlite":
+            return url.set(drivername="sqlite")
+        case "postgres" | "postgresql" | "postgresql+psycopg":
+            return url.set(drivername="postgresql+psycopg")
+    raise DatabaseError(f"llmtoken can't use a {url.drivername} database", hint=_FORMS)
+
+
+_FORMS = "give a path, sqlite:///path or postgresql+psycopg://user:password@host/name"
+
+
+def _shown(database: str) -> str:
+    """The database's name without its password."""
+    return _url(database).render_as_string(hide_password=True) if "://" in database else database
+
+
+def _path(url: URL) -> Path:
+    if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
+        raise DatabaseError("The audit needs a file to be kept in", hint="give a path, such as llmtoken.db")
+    return Path(url.database).resolve()
+
+
+def _claim(path: Path) -> Lock:
+    lock = Lock(path)
+    try:
+        # Prompts are nobody else's business: the file is the owner's alone, and SQLite gives
+        # the files beside it the same mode.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError:
+        lock.release()
+        raise
+    return lock
+
+
+def _sqlite(path: Path, mode: str, busy_timeout: float, *, size: int, pragmas: tuple[str, ...]) -> Engine:
+    def connection() -> sqlite3.Connection:
+        # Without an isolation level the driver begins nothing by itself: see `_begin_immediate`.
+        opened = sqlite3.connect(
+            f"{path.as_uri()}?mode={mode}",
+            uri=True,
+            timeout=busy_timeout,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        for pragma in pragmas:
+            opened.execute(pragma)
+        return opened
+
+    return create_engine(
+        "sqlite://",
+        creator=connection,
+        poolclass=QueuePool,
+        pool_size=size,
+        max_overflow=0,
+        insertmanyvalues_page_size=_ROWS_PER_STATEMENT,
+        hide_parameters=True,  # prompts don't belong into error messages
+    )
+
+
+def _begin_immediate(connection: Connection) -> None:
+    """Take the write lock at once: a transaction that reads first could no longer get it later."""
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _postgresql(url: URL) -> Engine:
+    try:
+        return create_engine(
+            url, pool_pre_ping=True, insertmanyvalues_page_size=_ROWS_PER_STATEMENT, hide_parameters=True
+        )
+    except ModuleNotFoundError as error:
+        raise DatabaseError("PostgreSQL needs the psycopg package", hint="pip install 'psycopg[binary]'") from error

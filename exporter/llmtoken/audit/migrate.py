@@ -1,0 +1,75 @@
+"""Bring a database to the newest schema, or say why not. All changes or none are made."""
+
+from __future__ import annotations
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, inspect, text
+
+from llmtoken.audit.schema import metadata
+from llmtoken.errors import DatabaseError
+
+LEDGER = "llmtoken_schema"
+"""Table with the number of the newest change that was made."""
+
+_ANY_NUMBER = 0x6C6C6D
+
+
+def upgrade(connection: Connection) -> None:
+    """Create or migrate the schema within the transaction of `connection`.
+
+    Raises `DatabaseError` when the database is somebody else's or of a newer version.
+    """
+    if connection.dialect.name == "postgresql":
+        # Replicas start together; the first migrates, the others wait and find it done.
+        connection.execute(text(f"SELECT pg_advisory_xact_lock({_ANY_NUMBER})"))
+    _check(connection)
+    config = _config()
+    config.attributes.update(connection=connection, version_table=LEDGER)
+    command.upgrade(config, "head")
+
+
+def require_newest(connection: Connection) -> None:
+    """Raise `DatabaseError` unless the schema is exactly this version's: readers don't migrate."""
+    found, newest = _check(connection), _script().get_current_head()
+    if found != newest:
+        raise DatabaseError(
+            f"The database's schema is {found or 'missing'}, this version reads {newest}",
+            hint="start `llmtoken serve` on it once; it migrates by itself",
+        )
+
+
+def _check(connection: Connection) -> str | None:
+    """The schema's number, `None` when there is none yet."""
+    found = MigrationContext.configure(connection, opts={"version_table": LEDGER}).get_current_revision()
+    known = {change.revision for change in _script().walk_revisions()}
+    if found is not None and found not in known:
+        raise DatabaseError(
+            f"The database's schema is {found}; this version of llmtoken knows up to {max(known)}",
+            hint="run the llmtoken that wrote it, or a newer one; nothing was changed",
+        )
+    if found is None and (strange := _strangers(connection)):
+        raise DatabaseError(
+            f"The database isn't llmtoken's: it already has {', '.join(sorted(strange))}",
+            hint="give llmtoken a database of its own; nothing was changed",
+        )
+    return found
+
+
+def _strangers(connection: Connection) -> set[str]:
+    """What stands in our way: in a file anything at all, in a server's database our names."""
+    present = inspect(connection)
+    names = {*present.get_table_names(), *present.get_view_names()}
+    return names if connection.dialect.name == "sqlite" else names & {*metadata.tables, "token_stats"}
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", "llmtoken.audit:migrations")
+    return config
+
+
+def _script() -> ScriptDirectory:
+    return ScriptDirectory.from_config(_config())

@@ -1,0 +1,10 @@
+"""What alembic runs: migrate over the connection that `llmtoken.audit.migrate` hands over."""
+
+from alembic import context
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    version_table=context.config.attributes["version_table"],
+)
+with context.begin_transaction():
+    context.run_migrations()

@@ -1,0 +1,132 @@
+"""The tables as the newest migration leaves them, and what each column means.
+
+`calls` has the fields of `Call`, same names, same order, after a surrogate `id`; `bodies`
+is apart because it is by far the larger half and most queries never look at it.
+The migrations build the real thing and a test compares the two. The views live there only.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+from sqlalchemy.types import TypeEngine
+
+from llmtoken.audit.values import Instant, Json, Money
+
+SHORT = 512
+"""Longest text in a column of `calls`, in characters: a PostgreSQL index entry holds 2,704 bytes."""
+LONG = 8192
+"""Longest path, in characters: what a report may carry."""
+
+metadata = MetaData()
+
+# SQLite only makes a column the row's own key when its type is called INTEGER.
+_Key = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _column(
+    name: str, type_: TypeEngine[Any], doc: str, *, unique: bool = False, required: bool = False
+) -> Column[Any]:
+    return Column(name, type_, doc=doc, unique=unique, nullable=not required)
+
+
+calls = Table(
+    "calls",
+    metadata,
+    Column("id", _Key, primary_key=True, doc="Order of arrival; never used twice."),
+    _column(
+        "request_id",
+        String(SHORT),
+        "Identity of the call; a second report with it is dropped.",
+        unique=True,
+        required=True,
+    ),
+    _column("started_at", Instant(), "When the request came in, UTC.", required=True),
+    _column("method", String(SHORT), "HTTP method."),
+    _column("path", String(LONG), "URL path."),
+    _column("host", String(SHORT), "Host that the client asked for."),
+    _column("http_status", BigInteger(), "HTTP status of the reply."),
+    _column("stream", Boolean(), "Whether the reply was a stream.", required=True),
+    _column("aborted", String(SHORT), "Who broke the call off: `client` or `upstream`; empty when nobody did."),
+    _column("operation_name", String(SHORT), "What was asked for: `chat`, `embeddings`, …"),
+    _column("provider_name", String(SHORT), "Whose API it is: `openai`, `anthropic`, …"),
+    _column("server_address", String(SHORT), "Model server, name or address."),
+    _column("server_port", BigInteger(), "Model server's port."),
+    _column("request_model", String(SHORT), "Model that was asked for."),
+    _column("response_model", String(SHORT), "Model that answered."),
+    _column("response_id", String(SHORT), "The reply's own id."),
+    _column("finish_reasons", Json(), "Why each choice ended: a JSON list.", required=True),
+    _column("error_type", String(SHORT), "What went wrong; null when nothing did."),
+    _column("input_tokens", BigInteger(), "Tokens in, with cached ones and tool use."),
+    _column("output_tokens", BigInteger(), "Tokens out, with reasoning."),
+    _column("total_tokens", BigInteger(), "Tokens in and out."),
+    _column("cache_read_input_tokens", BigInteger(), "Part of the input that was read from a cache."),
+    _column("cache_write_input_tokens", BigInteger(), "Part of the input that was written to a cache."),
+    _column("reasoning_output_tokens", BigInteger(), "Part of the output that was reasoning."),
+    _column("input_audio_tokens", BigInteger(), "Part of the input that was audio."),
+    _column("output_audio_tokens", BigInteger(), "Part of the output that was audio."),
+    _column(
+        "usage_source", String(SHORT), "Who counted: `reported`, `estimated`, `partial` or `unknown`.", required=True
+    ),
+    _column("duration", Float(), "From request to the end of the reply, seconds."),
+    _column("time_to_first_byte", Float(), "From request to the reply's first byte, seconds."),
+    _column("time_to_first_chunk", Float(), "From request to the first piece of the answer, seconds; streams only."),
+    _column("time_per_output_chunk", Float(), "Mean time between pieces of the answer, seconds; streams only."),
+    _column("tokens_per_second", Float(), "Output tokens over duration."),
+    _column("tool_calls", BigInteger(), "Tool calls in the reply."),
+    _column("consumer", String(SHORT), "Who asked."),
+    _column("cost", Money(), "Price of the call in US dollars, exact; null when nobody knows the price."),
+    _column("price_version", String(SHORT), "Which prices `cost` was worked out with."),
+    _column("middleware", String(SHORT), "Name of the Traefik middleware that saw the call."),
+    _column("labels", Json(), "Labels from the middleware's configuration: a JSON object.", required=True),
+    _column("request_bytes", BigInteger(), "Size of the request body on the wire."),
+    _column("response_bytes", BigInteger(), "Size of the reply's body on the wire."),
+    _column("request_truncated", Boolean(), "Whether the stored request is only its beginning."),
+    _column("response_truncated", Boolean(), "Whether the stored reply is only its beginning."),
+    Index("calls_started_at", "started_at"),
+    Index("calls_request_model", "request_model", "started_at"),
+    Index("calls_consumer", "consumer", "started_at"),
+    Index("calls_response_id", "response_id"),
+    sqlite_autoincrement=True,
+)
+
+bodies = Table(
+    "bodies",
+    metadata,
+    Column(
+        "call_id",
+        _Key,
+        ForeignKey("calls.id", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+        doc="The call's `id`.",
+    ),
+    _column("request_body", Text(), "The request as text: decompressed; base64 where it is binary."),
+    _column("response_body", Text(), "The reply as text, likewise."),
+)
+
+heartbeat = Table(
+    "heartbeat",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False, doc="Always 1."),
+    _column("checked_at", Instant(), "When the database was last tried, UTC.", required=True),
+    _column("padding", LargeBinary(), "Bytes that had to fit.", required=True),
+)
+"""One row that readiness checks write, because only a committed write notices a full disk."""
+
+TOKENS = tuple(column for column in calls.columns if column.name.endswith("_tokens"))
+"""The columns that count tokens."""

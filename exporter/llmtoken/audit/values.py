@@ -1,0 +1,176 @@
+"""What a value becomes when it is stored, so that one odd record can't stop its neighbours.
+
+Bodies and names come from clients and model servers: anything may be in them. A database
+takes only part of it, and refuses the whole transaction for the rest. So, on the way in:
+
+- text: surrogate pairs are joined; lone surrogates and NUL become U+FFFD (UTF-8 has no
+  surrogates, PostgreSQL's text no NUL); text columns of `calls` are cut at their length;
+- integers past ±2^40 become null: nothing that we count gets there, and sums of a column
+  stay within 64 bits for the first eight million such rows;
+- floats that are NaN or infinite become null: JSON has neither;
+- costs that aren't finite, of a quadrillion or more, or with more than 30 decimals become null.
+
+The column types say how SQLite and PostgreSQL differ.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from sqlalchemy import BigInteger, Boolean, Column, Dialect, Float, Numeric, String, Text
+from sqlalchemy.dialects.postgresql import TIMESTAMP
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+LARGEST = 2**40
+"""Largest integer that is stored."""
+
+
+class Instant(TypeDecorator[datetime]):
+    """A moment in UTC: `timestamptz`, or on SQLite text of fixed width, so that it sorts.
+
+    SQLite's own date functions read that text, such as 2026-01-31T12:00:00.000000Z.
+    """
+
+    impl = Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """`timestamptz` where there is one."""
+        return dialect.type_descriptor(TIMESTAMP(timezone=True) if dialect.name == "postgresql" else Text())
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        """To the database."""
+        return value if value is None or dialect.name == "postgresql" else rfc3339(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """From the database, in UTC."""
+        if value is None:
+            return None
+        return (value if dialect.name == "postgresql" else datetime.fromisoformat(value)).astimezone(UTC)
+
+
+class Money(TypeDecorator[Decimal]):
+    """An exact amount: `numeric`, or on SQLite, which has no such thing, its digits as text."""
+
+    impl = Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """`numeric` where there is one."""
+        return dialect.type_descriptor(Numeric() if dialect.name == "postgresql" else Text())
+
+    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> Any:
+        """To the database."""
+        return value if value is None or dialect.name == "postgresql" else f"{value:f}"
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:  # noqa: ARG002 - SQLAlchemy's signature
+        """From the database."""
+        return None if value is None else Decimal(value)
+
+
+class Json(TypeDecorator[Any]):
+    """A JSON list or object, as text on both, so that it reads the same everywhere."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002
+        """To the database."""
+        return None if value is None else msgspec.json.encode(value).decode()
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:  # noqa: ARG002
+        """From the database."""
+        return None if value is None else msgspec.json.decode(value)
+
+
+def rfc3339(moment: datetime) -> str:
+    """UTC to the microsecond, always 27 characters: 2026-01-31T12:00:00.000000Z."""
+    return moment.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
+def cleaner(column: Column[Any]) -> Callable[[Any], Any]:
+    """The function that makes any value storable in this column; only lists and maps turn `None` into an empty one."""
+    if isinstance(column.type, String) and (length := column.type.length) is not None:
+        return lambda value: None if value is None else _string(value)[:length]
+    return _RULES[type(column.type)]
+
+
+def text(value: str | None) -> str | None:
+    """Text that every database takes."""
+    return None if value is None else _string(value)
+
+
+def instant(value: datetime) -> datetime:
+    """A moment in UTC; without a zone it is taken to be UTC already."""
+    try:
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    except OverflowError:  # the first or last day of all that datetime knows
+        return value.replace(tzinfo=UTC)
+
+
+def money(value: Decimal | None) -> Decimal | None:
+    """An amount of a size that has a meaning."""
+    if value is None or not value.is_finite():
+        return None
+    exponent = value.as_tuple().exponent
+    return value if isinstance(exponent, int) and exponent >= -30 and value.adjusted() < 15 else None  # noqa: PLR2004
+
+
+def integer(value: int | None) -> int | None:
+    """A whole number of a size that has a meaning."""
+    if value is None:
+        return None
+    try:
+        whole = int(value)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return whole if -LARGEST <= whole <= LARGEST else None
+
+
+def number(value: float | None) -> float | None:
+    """A finite number."""
+    if value is None:
+        return None
+    try:
+        real = float(value)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return real if math.isfinite(real) else None
+
+
+def boolean(value: bool | None) -> bool | None:
+    """True, false or unknown."""
+    return None if value is None else bool(value)
+
+
+def json(value: Mapping[str, str] | Iterable[str] | None) -> dict[str, str] | list[str]:
+    """A list or a map of strings."""
+    if isinstance(value, Mapping):
+        return {_string(name): _string(entry) for name, entry in value.items()}
+    return [_string(entry) for entry in value or ()]
+
+
+def _string(value: Any) -> str:
+    string = value if type(value) is str else str(value)
+    if not string.isascii():
+        try:
+            string.encode()
+        except UnicodeEncodeError:
+            string = string.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return string.replace("\0", "\ufffd") if "\0" in string else string
+
+
+_RULES: Mapping[type, Callable[[Any], Any]] = {
+    Text: text,
+    Instant: instant,
+    Money: money,
+    Json: json,
+    BigInteger: integer,
+    Float: number,
+    Boolean: boolean,
+}
