@@ -6,12 +6,15 @@ file. Knows nothing else of llmtoken but its errors.
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
+import os
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -22,12 +25,15 @@ from pydantic_settings import (
 from llmtoken.errors import ConfigError
 
 MIB = 1024 * 1024
+PREFIX = "LLMTOKEN_"
+CONFIG_VARIABLE = f"{PREFIX}CONFIG"
+"""Names the TOML file where `--config` isn't given."""
 
 
 class Settings(BaseSettings):
     """Every setting of the collector. `docs/configuration.md` is made from these descriptions."""
 
-    model_config = SettingsConfigDict(env_prefix="LLMTOKEN_", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
 
     host: str = Field("127.0.0.1", description="Address to listen on. Any but loopback needs both tokens.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
@@ -65,6 +71,16 @@ class Settings(BaseSettings):
         """Command line, then environment, then the TOML file; no .env and no secrets directory."""
         return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls))
 
+    @field_validator("port", mode="before")
+    @classmethod
+    def _not_a_service_link(cls, port: Any) -> Any:
+        """Kubernetes sets `LLMTOKEN_PORT=tcp://…` in every pod beside a Service called llmtoken."""
+        if isinstance(port, str) and port.startswith("tcp://"):
+            raise ValueError(
+                f"{port} was set by Kubernetes for the Service llmtoken: put enableServiceLinks: false in the pod"
+            )
+        return port
+
     @property
     def tokens(self) -> frozenset[str]:
         """The valid ingest tokens; empty when none is asked for."""
@@ -81,9 +97,10 @@ def load(config: Path | None = None, **overrides: Any) -> Settings:
 
     Raises `ConfigError` with the setting's name and what to do.
     """
+    _read_toml(config)
 
     class WithFile(Settings):
-        model_config = SettingsConfigDict(toml_file=_checked(config))
+        model_config = SettingsConfigDict(toml_file=config)
 
     try:
         settings = WithFile(**{name: value for name, value in overrides.items() if value is not None})
@@ -91,6 +108,32 @@ def load(config: Path | None = None, **overrides: Any) -> Settings:
         raise ConfigError(_describe(error), hint="see docs/configuration.md, then try llmtoken check-config") from error
     _refuse_open_bind(settings)
     return settings
+
+
+def variable(name: str) -> str:
+    """The environment variable of a setting."""
+    return PREFIX + name.upper()
+
+
+def origins(config: Path | None = None, **overrides: Any) -> dict[str, str]:
+    """Where each setting's value comes from: `command line`, `environment`, the file's path, or `default`."""
+    in_file = _read_toml(config)
+    in_environment = {name.upper() for name in os.environ}
+
+    def origin(name: str) -> str:
+        if overrides.get(name) is not None:
+            return "command line"
+        if variable(name) in in_environment:
+            return "environment"
+        return str(config) if name in in_file else "default"
+
+    return {name: origin(name) for name in Settings.model_fields}
+
+
+def unknown_variables() -> tuple[str, ...]:
+    """`LLMTOKEN_*` variables that set nothing here: most likely misspelt, or another part's."""
+    known = {CONFIG_VARIABLE, *map(variable, Settings.model_fields)}
+    return tuple(sorted(name for name in os.environ if name.upper().startswith(PREFIX) and name.upper() not in known))
 
 
 def is_loopback(host: str) -> bool:
@@ -104,7 +147,9 @@ def is_loopback(host: str) -> bool:
 
 
 def _refuse_open_bind(settings: Settings) -> None:
-    if settings.insecure or is_loopback(settings.host) or (settings.tokens and settings.read_tokens):
+    # The token files are read whatever the address is: a wrong path must stop the start, not the first report.
+    guarded = all([settings.tokens, settings.read_tokens])
+    if settings.insecure or guarded or is_loopback(settings.host):
         return
     raise ConfigError(
         f"Refusing to listen on {settings.host} without tokens: anyone could read every prompt",
@@ -112,21 +157,29 @@ def _refuse_open_bind(settings: Settings) -> None:
     )
 
 
-def _checked(config: Path | None) -> Path | None:
+def _read_toml(config: Path | None) -> dict[str, Any]:
     if config is None:
-        return None
+        return {}
     try:
-        tomllib.loads(config.read_text("utf-8"))
+        return tomllib.loads(config.read_text("utf-8"))
     except OSError as error:
         raise ConfigError(f"Can't read {config}: {error.strerror}", hint="check the path given to --config") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{config} isn't TOML: {error}", hint="mend that line; see docs/configuration.md") from error
-    return config
 
 
 def _describe(error: ValidationError) -> str:
-    problems = (f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}" for e in error.errors(include_input=False))
-    return "Wrong settings: " + "; ".join(problems)
+    return "Wrong settings: " + "; ".join(_problems(error))
+
+
+def _problems(error: ValidationError) -> Iterator[str]:
+    for problem in error.errors(include_input=False):
+        name = ".".join(map(str, problem["loc"]))
+        if problem["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(name, Settings.model_fields, n=1)
+            yield f"there is no setting {name}" + "".join(f", do you mean {other}?" for other in near)
+        else:
+            yield f"{name}: {problem['msg'].removeprefix('Value error, ')}"
 
 
 def _tokens(inline: SecretStr | None, file: Path | None) -> frozenset[str]:

@@ -1,0 +1,97 @@
+"""`llmtoken check-config`, and `docs/configuration.md`, which is made from the same settings."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+from rich.table import Table
+
+from llmtoken import config as configuration
+from llmtoken.cli.console import err, out
+from llmtoken.config import CONFIG_VARIABLE, Settings, variable
+
+MASK = "********"
+
+
+def show(config: Path | None, *, as_json: bool) -> None:
+    """Print every setting with its effective value and origin. Raises `ConfigError` when one is wrong."""
+    settings, origins = configuration.load(config), configuration.origins(config)
+    rows = {name: {"value": _plain(getattr(settings, name)), "source": origins[name]} for name in origins}
+    unknown = configuration.unknown_variables()
+    if as_json:
+        out.print_json(json.dumps({"settings": rows, "unknown_variables": unknown}))
+        return
+    table = Table("setting", "value", "from")
+    for name, row in rows.items():
+        shown = "" if row["value"] is None else json.dumps(row["value"]).strip('"')
+        table.add_row(name, shown, row["source"], style=None if row["source"] != "default" else "dim")
+    out.print(table)
+    for name in unknown:
+        err.print(f"{name} is set, but there is no such setting", style="yellow")
+
+
+def page() -> str:
+    """`docs/configuration.md`. Print it with `python -m llmtoken.cli.settings`."""
+    rows = "\n".join(_row(name, field) for name, field in Settings.model_fields.items())
+    return _PAGE.format(config_variable=CONFIG_VARIABLE, rows=rows)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, SecretStr):
+        return MASK
+    return str(value) if isinstance(value, Path) else value
+
+
+def _row(name: str, field: FieldInfo) -> str:
+    default = "" if field.default in (None, PydanticUndefined) else f"`{json.dumps(field.default)}`"
+    return f"| `{name}` | `{variable(name)}` | {default} | {field.description} |"
+
+
+_PAGE = """\
+<!-- Made from `llmtoken.config.Settings` by `make docs`; edit the descriptions there. -->
+# Settings of the collector
+
+A setting comes from, strongest first:
+
+1. the command line (`llmtoken serve --port 8001`; `llmtoken serve --help` lists what it takes),
+2. an environment variable (`LLMTOKEN_PORT=8001`),
+3. a TOML file (`port = 8001`), named by `--config` or `{config_variable}`.
+
+`llmtoken check-config` shows every value, where it comes from, and what is wrong; secrets are masked.
+A wrong or unknown setting stops the start with a message that names it.
+
+| in the file | environment variable | default | meaning |
+|---|---|---|---|
+{rows}
+
+Sizes are bytes. A setting without a default is off.
+
+## A file to start from
+
+```toml
+host = "0.0.0.0"
+database = "/var/lib/llmtoken/llmtoken.db"
+token_file = "/run/secrets/llmtoken-tokens"
+read_token_file = "/run/secrets/llmtoken-read-tokens"
+```
+
+## Tokens
+
+On a loopback address no token is needed. On any other, both are: the one that reports carry
+(`token`, `token_file`) and the one that audit reads carry (`read_token`, `read_token_file`). They are
+separate, so that a proxy that reports can't read. A file holds one token a line and all of them are valid,
+so a token is replaced without a gap: add the new one, restart, move the senders over, take the old one out.
+
+## Kubernetes
+
+For a Service named `llmtoken`, Kubernetes sets `LLMTOKEN_PORT=tcp://…` in every pod of the namespace, which
+isn't a port. Put `enableServiceLinks: false` into the pod.
+"""
+
+if __name__ == "__main__":
+    print(page(), end="")  # noqa: T201 - the page is the output

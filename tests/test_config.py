@@ -1,0 +1,140 @@
+"""Settings: where they come from, what is refused, and what the user is told."""
+
+from pathlib import Path
+
+import pytest
+
+from llmtoken import config
+from llmtoken.cli import settings as settings_page
+from llmtoken.config import Settings, load
+from llmtoken.errors import ConfigError
+from support.needs import ROOT
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(config.variable(name), raising=False)
+
+
+def toml(folder: Path, text: str) -> Path:
+    file = folder / "llmtoken.toml"
+    file.write_text(text, "utf-8")
+    return file
+
+
+def test_the_defaults_listen_on_loopback_without_a_token() -> None:
+    settings = load()
+    assert config.is_loopback(settings.host)
+    assert not settings.tokens
+
+
+def test_the_environment_beats_the_file_and_the_command_line_beats_both(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = toml(tmp_path, "port = 1\nworkers = 3\nqueue_reports = 7")
+    monkeypatch.setenv("LLMTOKEN_PORT", "2")
+    monkeypatch.setenv("LLMTOKEN_WORKERS", "4")
+    settings = load(file, port=5, workers=None)
+    assert (settings.port, settings.workers, settings.queue_reports) == (5, 4, 7)
+
+
+def test_every_value_says_where_it_comes_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = toml(tmp_path, "workers = 3\nport = 1")
+    monkeypatch.setenv("LLMTOKEN_PORT", "2")
+    origins = config.origins(file, host="::1")
+    assert origins == dict.fromkeys(Settings.model_fields, "default") | {
+        "host": "command line",
+        "port": "environment",
+        "workers": str(file),
+    }
+
+
+def test_settings_cannot_be_changed_after_the_start() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        load().port = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org", ""])
+def test_an_open_address_without_tokens_is_refused(host: str) -> None:
+    with pytest.raises(ConfigError, match="without tokens") as refusal:
+        load(host=host)
+    assert "LLMTOKEN_READ_TOKEN" in refusal.value.hint
+
+
+@pytest.mark.parametrize("missing", ["token", "read_token"])
+def test_an_open_address_needs_both_tokens(missing: str) -> None:
+    tokens = {"token": "a", "read_token": "b", missing: ""}
+    with pytest.raises(ConfigError, match="without tokens"):
+        load(host="0.0.0.0", **tokens)
+
+
+def test_an_open_address_is_fine_with_both_tokens_or_when_told_so() -> None:
+    assert load(host="0.0.0.0", token="a", read_token="b").tokens == {"a"}
+    assert load(host="0.0.0.0", insecure=True).insecure
+
+
+def test_all_tokens_of_a_file_are_valid_beside_the_inline_one(tmp_path: Path) -> None:
+    file = tmp_path / "tokens"
+    file.write_text("old\n\n  new  \n")
+    assert load(token="inline", token_file=file).tokens == {"old", "new", "inline"}
+
+
+def test_a_missing_token_file_stops_the_start_on_loopback_too(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="Can't read the tokens in"):
+        load(read_token_file=tmp_path / "absent")
+
+
+def test_a_token_never_shows_in_an_error_or_in_print() -> None:
+    assert "secret" not in repr(load(token="secret"))
+    with pytest.raises(ConfigError) as refusal:
+        load(token="secret", port="x")
+    assert "secret" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("port = 99999", "port: Input should be less than or equal to 65535"),
+        ('workers = "many"', "workers: Input should be a valid integer"),
+        ("prot = 1", "there is no setting prot, do you mean port?"),
+        ("zzz = 1", "there is no setting zzz"),
+        ("port = ", "isn't TOML"),
+    ],
+)
+def test_a_wrong_file_is_refused_with_the_name_of_what_is_wrong(tmp_path: Path, text: str, told: str) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        load(toml(tmp_path, text))
+    assert told in refusal.value.message
+
+
+def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "llmtoken.toml"
+    file.write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match="isn't TOML"):
+        load(file)
+
+
+def test_the_port_that_kubernetes_sets_for_a_service_is_recognised(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLMTOKEN_PORT", "tcp://10.0.0.1:8000")
+    with pytest.raises(ConfigError, match="enableServiceLinks: false"):
+        load()
+
+
+def test_misspelt_variables_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLMTOKEN_DATABSE", "x.db")
+    monkeypatch.setenv("LLMTOKEN_CONFIG", "x.toml")
+    assert "LLMTOKEN_DATABSE" in config.unknown_variables()
+    assert "LLMTOKEN_CONFIG" not in config.unknown_variables()
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_every_setting_says_what_it_is(name: str) -> None:
+    description = Settings.model_fields[name].description
+    assert description
+    assert description.endswith(".")
+
+
+def test_the_page_of_settings_is_up_to_date() -> None:
+    page = (ROOT / "docs" / "configuration.md").read_text("utf-8")
+    assert page == settings_page.page(), "run make docs"
