@@ -161,6 +161,7 @@ def static_configuration(proxy: str, admin: str, routes: Path) -> dict[str, Any]
     return {
         "entryPoints": {"llm": {"address": proxy}, "admin": {"address": admin}},
         "ping": {"entryPoint": "admin"},
+        "metrics": {"prometheus": {"entryPoint": "admin"}},
         "providers": {"file": {"filename": str(routes)}},
         "experimental": {
             "abortOnPluginFailure": True,
