@@ -1,0 +1,101 @@
+"""What a file that describes a wire API declares, and what it fills in while it reads a reply.
+
+Must not know any API, nor how one is chosen (that is the registry's).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote
+
+from llmtoken.exchange import Body, Event, Exchange
+from llmtoken.extract._fields import mapping, text
+from llmtoken.inference import Completion, Prompt, Usage
+
+Json = Mapping[str, Any]
+
+
+@dataclass(slots=True, kw_only=True)
+class Reply:
+    """What has been found in a reply so far. A reader sets what the reply says and leaves the rest."""
+
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """The response's headers, for APIs that report usage there."""
+    id: str | None = None
+    model: str | None = None
+    finish_reasons: list[str] = field(default_factory=list)
+    error_type: str | None = None
+    tool_calls: int = 0
+    usage: Usage = field(default_factory=Usage)
+    usage_is_final: bool = False
+    """In a stream: the usage was said when, or after, everything had been generated."""
+    done: bool = False
+    """In a stream: its documented end came, nothing that matters can follow."""
+    finished: bool = False
+    """In a stream: every choice has said why it stopped, so the text is whole even without an end marker."""
+    pending: bool = False
+    """The answer isn't made yet (queued, in progress): it has to be fetched later."""
+    output_ends: list[int | None] = field(default_factory=list)
+    """`Event.end` of each event that carried generated output, in order."""
+
+
+_DEPLOYMENT = re.compile(r"/deployments/([^/]+)/")
+
+
+def model_asked_for(exchange: Exchange) -> str | None:
+    """`model` of the request; Azure's older paths name the deployment, which stands for the model."""
+    if model := text(mapping(exchange.request.json).get("model")):
+        return model
+    deployment = _DEPLOYMENT.search(exchange.path)
+    return unquote(deployment[1]) if deployment else None
+
+
+def _never(_request: Json, _reply: Json) -> bool:
+    return False
+
+
+def _nothing_whole(_body: Json, _reply: Reply) -> None:
+    return None
+
+
+def _nothing_streamed(_events: tuple[Event, ...], _reply: Reply) -> None:
+    return None
+
+
+def _no_prompt(_request: Json) -> Prompt | None:
+    return None
+
+
+def _no_completion(_body: Body) -> Completion | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Api:
+    """One wire API: how it is recognised and how it is read. See `registry` for who calls what."""
+
+    name: str
+    """Such as `openai.chat`."""
+    operation_name: str
+    """By the semantic conventions, such as `chat`; our own word where they have none."""
+    path: str
+    """A regular expression for the end of the path; whatever is mounted in front of it doesn't matter."""
+    methods: frozenset[str] = frozenset({"POST"})
+    countable: bool = True
+    """Whether the operation uses tokens that may be counted when usage is missing."""
+    streams: bool = True
+    """Whether a reply that comes as events is a stream; false for files of JSON lines."""
+    looks_like: Callable[[Json, Json], bool] = _never
+    """From the request's and the reply's (or its first event's) fields: whether it is this API."""
+    request_model: Callable[[Exchange], str | None] = model_asked_for
+    whole: Callable[[Json, Reply], None] = _nothing_whole
+    """Reads a reply that is one JSON object."""
+    streamed: Callable[[tuple[Event, ...], Reply], None] = _nothing_streamed
+    """Reads a reply that came as events."""
+    prompt: Callable[[Json], Prompt | None] = _no_prompt
+    """What went in, from the request's JSON object, for counting."""
+    completion: Callable[[Body], Completion | None] = _no_completion
+    """What came out as far as it arrived, for counting."""

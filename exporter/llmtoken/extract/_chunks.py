@@ -1,0 +1,65 @@
+"""Folding of OpenAI-style chunks, which chat and completions share: choices, usage, errors, the end.
+
+The hot loop of the collector: long streams have thousands of chunks, so it is one pass
+that builds nothing per chunk. Must not know what a choice's output looks like.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from llmtoken.exchange import Event
+from llmtoken.extract._api import Json, Reply
+from llmtoken.extract._errors import error_in
+from llmtoken.extract._fields import mapping, text
+from llmtoken.extract._usage import openai_usage
+
+DONE = "[DONE]"
+
+
+def fold(events: tuple[Event, ...], reply: Reply, output: Callable[[int, Json], Any]) -> None:  # noqa: C901 - one pass
+    """Read a stream into `reply`. `output(index, choice)` says whether this piece of a choice is generated output.
+
+    Usage may sit on the last chunk, on every chunk as it grows, in `x_groq`, and be `null`
+    in between; the last one that says something holds. It is final when every choice seen
+    so far has finished, or on a chunk of its own without choices.
+    """
+    finish: dict[int, str] = {}
+    seen: set[int] = set()
+    usage: Any = None
+    for event in events:
+        chunk = event.data
+        if type(chunk) is not dict:
+            reply.done = reply.done or chunk == DONE
+            continue
+        choices = chunk.get("choices")
+        for choice in choices if type(choices) is list else ():
+            if type(choice) is not dict:
+                continue
+            index = choice.get("index")
+            if type(index) is not int:
+                index = 0
+            seen.add(index)
+            if output(index, choice):
+                reply.output_ends.append(event.end)
+            reason = choice.get("finish_reason")
+            if reason and type(reason) is str:
+                finish[index] = reason
+        said = chunk.get("usage") or _groq_usage(chunk)
+        if said and type(said) is dict:
+            usage = said
+            reply.usage_is_final = not choices or (bool(finish) and seen <= finish.keys())
+        if not (reply.model and reply.id):
+            # Azure begins with a chunk whose model and id are empty.
+            reply.model = reply.model or text(chunk.get("model"))
+            reply.id = reply.id or text(chunk.get("id"))
+        if chunk.get("error") or event.name == "error":
+            reply.error_type = error_in(chunk) or reply.error_type
+    reply.finish_reasons = [finish[index] for index in sorted(finish)]
+    reply.finished = bool(finish) and seen <= finish.keys()
+    reply.usage = openai_usage(usage, reply.model)
+
+
+def _groq_usage(chunk: Json) -> Any:
+    return mapping(chunk["x_groq"]).get("usage") if "x_groq" in chunk else None

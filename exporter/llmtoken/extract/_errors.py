@@ -1,0 +1,57 @@
+"""What kind of error a reply is, in the provider's own word: the value of `error.type`.
+
+Owns the shapes that errors come in. Must not know single APIs.
+Source: https://opentelemetry.io/docs/specs/semconv/attributes-registry/error/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from llmtoken.extract._fields import mapping, text
+
+FAILED = 400
+"""The lowest status of a failed request."""
+LONGEST = 100
+"""Characters of a type or code; what is longer is prose."""
+
+
+def error_in(body: Mapping[str, Any]) -> str | None:
+    """The provider's type or code of an error inside a JSON object, or `None` when there is no error.
+
+    Known shapes: `{"error": {"type": …, "code": …}}` (OpenAI, Anthropic; OpenRouter and
+    Azure have only a code), `{"error": {"status": …, "code": 429}}` (Google), `{"error":
+    "text"}` (Ollama; TGI adds `error_type`), `{"object": "error", "type": …}` (Mistral, vLLM),
+    `{"type": "error", "error": {…}}` (Anthropic, also in streams).
+    """
+    error = body.get("error")
+    if type(error) is dict:
+        return _word(error, "type") or _word(error, "status") or _word(error, "code") or "error"
+    if error and type(error) in (str, list):
+        return _word(body, "error_type") or "error"
+    if body.get("object") == "error" or body.get("type") == "error":
+        return _word(body, "code" if body.get("type") == "error" else "type") or _word(body, "code") or "error"
+    return None
+
+
+def error_type(status: int | None, headers: Mapping[str, str], body: Any) -> str | None:
+    """The error of a whole reply: the provider's word, else `http_` and the status; `None` when it worked."""
+    if type(body) is list and body:
+        # Google wraps errors of streaming calls in an array.
+        body = body[0]
+    found = error_in(mapping(body))
+    if status is None or status < FAILED:
+        return found
+    if found and found != "error":
+        return found
+    # AWS: `ValidationException:http://internal.amazon.com/…`, or `com.amazon#…` in the body (Smithy's JSON protocols).
+    aws = headers.get("x-amzn-errortype") or _word(mapping(body), "__type") or ""
+    return aws.partition(":")[0].rpartition("#")[2] or f"http_{status}"
+
+
+def _word(error: Mapping[str, Any], name: str) -> str | None:
+    value = error.get(name)
+    word = str(value) if type(value) is int else text(value)
+    # It becomes a metric label, so a whole message in the place of a code is no code.
+    return word if word is not None and len(word) <= LONGEST else None

@@ -1,0 +1,69 @@
+"""Tolerant getters: the wire is trusted for nothing, so every value is asked what it is.
+
+A wrong type reads as "not said" (`None`, or an empty mapping or list), never as an error
+and never as 0. Must not know any API.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+LARGEST = 2**53
+"""No count of tokens is larger; beyond it a number is damage, and SQL and JSON lose digits."""
+
+_NOTHING: Mapping[str, Any] = {}
+
+
+def integer(value: Any) -> int | None:
+    """A count: 12, 12.0 or "12". Anything else, negative numbers included, is `None`."""
+    kind = type(value)
+    if kind is int:
+        return value if 0 <= value <= LARGEST else None
+    if kind is float:
+        return int(value) if value.is_integer() and 0 <= value <= LARGEST else None
+    if kind is str and value.isascii() and value.isdigit() and len(value) <= len(str(LARGEST)):
+        return integer(int(value))
+    return None
+
+
+def text(value: Any) -> str | None:
+    """A string that says something; an empty one is `None`."""
+    return value if type(value) is str and value else None
+
+
+def mapping(value: Any) -> Mapping[str, Any]:
+    """An object, or an empty one."""
+    return value if type(value) is dict else _NOTHING
+
+
+def items(value: Any) -> list[Any]:
+    """An array, or an empty one."""
+    return value if type(value) is list else []
+
+
+def mappings(value: Any) -> list[dict[str, Any]]:
+    """The objects of an array; what else is in it is left out."""
+    return [item for item in value if type(item) is dict] if type(value) is list else []
+
+
+def first_integer(source: Mapping[str, Any], names: Iterable[str]) -> int | None:
+    """The first of these fields that holds a count."""
+    for name in names:
+        if name in source and (found := integer(source[name])) is not None:
+            return found
+    return None
+
+
+def first_mapping(source: Mapping[str, Any], names: Iterable[str]) -> Mapping[str, Any]:
+    """The first of these fields that holds an object with something in it."""
+    for name in names:
+        if name in source and (found := mapping(source[name])):
+            return found
+    return _NOTHING
+
+
+def total(*counts: int | None) -> int | None:
+    """The sum of what is known; `None` when nothing is."""
+    known = [count for count in counts if count is not None]
+    return sum(known) if known else None

@@ -1,0 +1,137 @@
+"""Token counts as providers say them, made into `Usage`: billable, with subsets inside their totals.
+
+Owns the arithmetic and the field names that many APIs share (OpenAI's and its dialects',
+Anthropic's). An API with field names of its own reads them itself and calls `billable`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from llmtoken.extract._fields import first_integer, first_mapping, integer, mapping, total
+from llmtoken.inference import Usage
+
+_INPUT = ("prompt_tokens", "input_tokens")
+_OUTPUT = ("completion_tokens", "output_tokens")
+# Writer and Mistral say `token` where OpenAI says `tokens`.
+_INPUT_DETAILS = ("prompt_tokens_details", "input_tokens_details", "prompt_token_details", "input_token_details")
+_OUTPUT_DETAILS = (
+    "completion_tokens_details",
+    "output_tokens_details",
+    "completion_token_details",
+    "output_token_details",
+)
+# Beside the details: DeepSeek, Moonshot and TGI, Mistral, Databricks and LiteLLM.
+_CACHE_READ = ("prompt_cache_hit_tokens", "cached_tokens", "num_cached_tokens", "cache_read_input_tokens")
+# In the details: OpenAI and OpenRouter, then LiteLLM; beside them: Databricks and LiteLLM.
+_CACHE_WRITE_DETAILS = ("cache_write_tokens", "cache_creation_tokens")
+_CACHE_WRITE = ("cache_creation_input_tokens",)
+
+
+def billable(
+    *,
+    input_tokens: int | None = None,
+    output_tokens: int | None = None,
+    total_tokens: int | None = None,
+    cache_read: int | None = None,
+    cache_write: int | None = None,
+    reasoning: int | None = None,
+    input_audio: int | None = None,
+    output_audio: int | None = None,
+) -> Usage:
+    """The usage, with each subset cut to its total and a total where both sides are known.
+
+    Azure, for one, takes its own system prompt off Grok's prompt but not off the cached
+    part of it, which would give more cached tokens than tokens.
+    """
+    if total_tokens is None and input_tokens is not None and output_tokens is not None:
+        total_tokens = input_tokens + output_tokens
+    return Usage(
+        input_tokens=input_tokens,
+        output_tokens=output_tokens,
+        total_tokens=total_tokens,
+        cache_read_input_tokens=_within(cache_read, input_tokens),
+        cache_write_input_tokens=_within(
+            cache_write,
+            input_tokens if cache_read is None or input_tokens is None else max(input_tokens - cache_read, 0),
+        ),
+        reasoning_output_tokens=_within(reasoning, output_tokens),
+        input_audio_tokens=_within(input_audio, input_tokens),
+        output_audio_tokens=_within(output_audio, output_tokens),
+    )
+
+
+def openai_usage(value: Any, model: str | None = None) -> Usage:
+    """Usage in OpenAI's words, of chat (`prompt_tokens`) or of responses (`input_tokens`), and its dialects.
+
+    OpenAI counts cached and audio tokens inside the prompt and reasoning inside the
+    completion. Where others leave them out, their total gives them away:
+
+    - xAI: total = prompt + completion + reasoning.
+    - Anthropic models behind gateways: total = prompt + completion + cache read + cache write.
+    - Mistral: audio is only in the total; `prompt_audio_seconds` says that there was some.
+    - Gemini's OpenAI endpoint: thoughts are only in the total, and nothing says how many.
+
+    Source: https://platform.openai.com/docs/api-reference/chat/object, and the recordings behind DESIGN §10.
+    """
+    usage = mapping(value)
+    if not usage:
+        return Usage()
+    input_tokens = first_integer(usage, _INPUT)
+    output_tokens = first_integer(usage, _OUTPUT)
+    said = integer(usage.get("total_tokens"))
+    inside, outside = first_mapping(usage, _INPUT_DETAILS), first_mapping(usage, _OUTPUT_DETAILS)
+    cache_read = integer(inside.get("cached_tokens"))
+    if cache_read is None:
+        cache_read = first_integer(usage, _CACHE_READ)
+    cache_write = first_integer(inside, _CACHE_WRITE_DETAILS)
+    if cache_write is None:
+        cache_write = first_integer(usage, _CACHE_WRITE)
+    reasoning = integer(outside.get("reasoning_tokens"))
+    input_audio = integer(inside.get("audio_tokens"))
+
+    if said is not None and input_tokens is not None and output_tokens is not None:
+        missing = said - input_tokens - output_tokens
+        if missing > 0:
+            if missing == reasoning:
+                output_tokens += missing
+            elif missing == (cache_read or 0) + (cache_write or 0):
+                input_tokens += missing
+            elif usage.get("prompt_audio_seconds"):
+                input_tokens += missing
+                input_audio = missing if input_audio is None else input_audio
+            elif model is not None and "gemini" in model:
+                output_tokens += missing
+                reasoning = missing if reasoning is None else reasoning
+    return billable(
+        input_tokens=input_tokens,
+        output_tokens=output_tokens,
+        total_tokens=said,
+        cache_read=cache_read,
+        cache_write=cache_write,
+        reasoning=reasoning,
+        input_audio=input_audio,
+        output_audio=integer(outside.get("audio_tokens")),
+    )
+
+
+def anthropic_usage(usage: Mapping[str, Any]) -> Usage:
+    """Usage in Anthropic's words: what was read from or written to the cache comes on top of the input.
+
+    Source: https://docs.anthropic.com/en/docs/build-with-claude/prompt-caching#tracking-cache-performance
+    """
+    cache_read = integer(usage.get("cache_read_input_tokens"))
+    cache_write = integer(usage.get("cache_creation_input_tokens"))
+    fresh = integer(usage.get("input_tokens"))
+    return billable(
+        input_tokens=None if fresh is None else total(fresh, cache_read, cache_write),
+        output_tokens=integer(usage.get("output_tokens")),
+        cache_read=cache_read,
+        cache_write=cache_write,
+        reasoning=integer(mapping(usage.get("output_tokens_details")).get("thinking_tokens")),
+    )
+
+
+def _within(part: int | None, whole: int | None) -> int | None:
+    return part if part is None or whole is None or part <= whole else whole

@@ -1,0 +1,122 @@
+"""OpenAI's chat completions: `POST …/chat/completions`, the form that most other servers speak.
+
+Also read here, since they differ in fields only: Azure, Mistral, Groq, DeepSeek, xAI,
+OpenRouter, Together, Perplexity, Databricks, watsonx's and Cohere's compatible endpoints,
+vLLM, llama.cpp, Ollama's /v1, TGI, Xinference, Writer's `/v1/chat`.
+Source: https://platform.openai.com/docs/api-reference/chat
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llmtoken.exchange import Body, Event
+from llmtoken.extract import _texts
+from llmtoken.extract._api import Api, Json, Reply
+from llmtoken.extract._chunks import fold
+from llmtoken.extract._fields import mapping, mappings, text
+from llmtoken.extract._usage import openai_usage
+from llmtoken.inference import Completion
+
+
+def whole(body: Json, reply: Reply) -> None:
+    """Read a `chat.completion`."""
+    reply.id, reply.model = text(body.get("id")), text(body.get("model"))
+    reply.usage = openai_usage(body.get("usage"), reply.model)
+    for choice in mappings(body.get("choices")):
+        message = mapping(choice.get("message"))
+        if reason := text(choice.get("finish_reason")):
+            reply.finish_reasons.append(reason)
+        reply.tool_calls += len(mappings(message.get("tool_calls"))) + _is_call(message.get("function_call"))
+
+
+def _is_call(function: Any) -> bool:
+    # Snowflake sends a legacy call with an empty name on every message.
+    return text(mapping(function).get("name")) is not None
+
+
+def streamed(events: tuple[Event, ...], reply: Reply) -> None:
+    """Fold `chat.completion.chunk`s."""
+    calls = ToolCallSlots()
+
+    def output(index: int, choice: Json) -> Any:
+        delta = choice.get("delta")
+        if type(delta) is not dict:
+            return None
+        said = delta.get("content")
+        if "tool_calls" in delta or "function_call" in delta:
+            said = calls.add(index, delta) or said
+        return said or delta.get("reasoning_content") or delta.get("reasoning") or delta.get("refusal")
+
+    fold(events, reply, output)
+    reply.tool_calls = calls.count
+
+
+class ToolCallSlots:
+    """Tells streamed tool calls apart.
+
+    OpenAI numbers them and sends the id once. Gemini's compatible endpoint and others send
+    whole calls that all have index 0 or none, so a name with a new id, or with neither
+    id nor index, begins a new call.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._latest: dict[tuple[int, Any], tuple[Any, int]] = {}
+
+    def add(self, choice: int, delta: Json) -> list[tuple[int, Json]]:
+        """Each piece in this delta with the number of the call that it belongs to."""
+        pieces: list[tuple[int, Json]] = []
+        for call in mappings(delta.get("tool_calls")):
+            function = mapping(call.get("function"))
+            pieces.append((self._number(choice, call.get("index"), call.get("id"), function.get("name")), function))
+        legacy = mapping(delta.get("function_call"))
+        if any(legacy.values()):
+            pieces.append((self._number(choice, "function_call", None, None), legacy))
+        return pieces
+
+    def _number(self, choice: int, index: Any, identity: Any, name: Any) -> int:
+        slot = (choice, index if type(index) in (int, str) else None)
+        known = self._latest.get(slot)
+        if known is None or (name and (identity != known[0] if identity else index is None)):
+            known = self._latest[slot] = (identity, self.count)
+            self.count += 1
+        return known[1]
+
+
+def completion(body: Body) -> Completion | None:
+    """The texts, reasoning and tool calls of a whole or streamed reply."""
+    choices, calls = _texts.Choices(), ToolCallSlots()
+    for chunk in _texts.values(body):
+        for choice in mappings(mapping(chunk).get("choices")):
+            index = choice.get("index")
+            number = index if type(index) is int else 0
+            delta = mapping(choice.get("delta")) or mapping(choice.get("message"))
+            choices.add_text(number, delta.get("content") or delta.get("refusal"))
+            choices.add_reasoning(delta.get("reasoning_content") or delta.get("reasoning"))
+            for call, function in calls.add(number, delta):
+                choices.add_call(call, function.get("name"), function.get("arguments"))
+    return choices.completion()
+
+
+def looks_like(request: Json, reply: Json) -> bool:
+    """Messages in; or choices with a message or delta out."""
+    kind = reply.get("object")
+    if kind in ("chat.completion", "chat.completion.chunk"):
+        return True
+    choices = mappings(reply.get("choices"))
+    if choices:
+        return "message" in choices[0] or "delta" in choices[0]
+    return type(request.get("messages")) is list and not reply
+
+
+API = Api(
+    name="openai.chat",
+    operation_name="chat",
+    path=r"/chat/completions|/v1/chat",
+    looks_like=looks_like,
+    whole=whole,
+    streamed=streamed,
+    prompt=_texts.chat_prompt,
+    completion=completion,
+)

@@ -1,0 +1,181 @@
+"""Which API an exchange speaks, and the reading of it from beginning to end.
+
+Owns the list of APIs, the routing and the rules that hold for all of them: errors, cut
+replies, where usage is taken at its word. To add an API, write its file and name it here.
+Must not know how any API is laid out, nor storage or metrics.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import lru_cache, partial
+from typing import Any
+
+from llmtoken import timing
+from llmtoken.exchange import Exchange
+from llmtoken.extract import (
+    anthropic_messages,
+    openai_chat,
+    openai_completions,
+    openai_embeddings,
+    openai_responses,
+)
+from llmtoken.extract._api import Api, Reply
+from llmtoken.extract._errors import FAILED, error_type
+from llmtoken.extract._fields import mapping
+from llmtoken.extract.provider import provider_name, server
+from llmtoken.inference import Extraction, Inference, Usage
+
+log = logging.getLogger(__name__)
+
+APIS: tuple[Api, ...] = (
+    openai_chat.API,
+    openai_responses.API,
+    openai_completions.API,
+    openai_embeddings.API,
+    anthropic_messages.API,
+)
+"""Every API we read. Where several fit, the first one does."""
+
+PROBLEMS = {
+    "unknown_api": "neither the path nor the bodies are of an API we know",
+    "unreadable_reply": "the API is known, but its reply is neither JSON nor events (an HTML page, say)",
+    "reader_failed": "a defect of ours in the reader of this API; please report it",
+}
+"""What can be wrong with a reading, and what it means. The names are a metric's label."""
+
+UNKNOWN = Api(name="unknown", operation_name="", path="", countable=False)
+
+
+def extract(exchange: Exchange) -> Extraction:
+    """Read one exchange. Never raises, whatever is in it.
+
+    A reply that was cut keeps the usage it had reported in full. Where the usage was only on
+    its way, the input is kept, and the output as far as the provider had counted it
+    (`partial`); what is missing is for `count` to fill in from what had arrived.
+    """
+    try:
+        return _extract(exchange)
+    except Exception:
+        # The exchange happened, so it must be recorded whatever we got wrong; the caller counts the problem.
+        log.exception("Could not read %s %s", exchange.method, exchange.path)
+        return Extraction(api="unknown", inference=Inference(), countable=False, problems=("reader_failed",))
+
+
+def _extract(exchange: Exchange) -> Extraction:
+    body = exchange.response
+    value = body.json if body.framing == "json" else body.events[0].data if body.events else None
+    reply_object, request_object = mapping(value), mapping(exchange.request.json)
+    api = _choose(exchange, request_object, reply_object)
+    reply, problem = _read(api, exchange, reply_object)
+    address, port = server(exchange.upstream, exchange.host)
+    complete = _complete(exchange, reply)
+    return Extraction(
+        api=api.name,
+        inference=Inference(
+            operation_name=api.operation_name or None,
+            provider_name=provider_name(exchange, reply_object),
+            server_address=address,
+            server_port=port,
+            request_model=api.request_model(exchange),
+            response_model=reply.model,
+            response_id=reply.id,
+            finish_reasons=tuple(reply.finish_reasons),
+            error_type=reply.error_type,
+            stream=body.is_stream and api.streams,
+            tool_calls=reply.tool_calls,
+            usage=_sourced(reply, complete=complete),
+            timing=timing.measure(exchange, reply.output_ends),
+        ),
+        complete=complete,
+        countable=api.countable and not reply.pending and not _failed(exchange),
+        prompt=partial(_collected, api.prompt, request_object, api.name),
+        completion=partial(_collected, api.completion, body, api.name),
+        problems=(problem,) if problem else (),
+    )
+
+
+def _read(api: Api, exchange: Exchange, value: Mapping[str, Any]) -> tuple[Reply, str | None]:
+    """What the reply says, and what was wrong with it. The error of a failed request is all that is read of it."""
+    body = exchange.response
+    reply = Reply(headers=exchange.response_headers)
+    if _failed(exchange) or body.framing == "json":
+        reply.error_type = error_type(exchange.status, exchange.response_headers, body.json)
+    if api is UNKNOWN:
+        return reply, "unknown_api"
+    if _failed(exchange):
+        return reply, None
+    try:
+        if body.framing == "json":
+            api.whole(value, reply)
+            reply.usage_is_final = True
+        elif body.is_stream:
+            api.streamed(body.events, reply)
+    except Exception:
+        log.exception("Could not read a reply of %s", api.name)
+        return Reply(headers=reply.headers, error_type=reply.error_type), "reader_failed"
+    return reply, "unreadable_reply" if body.framing == "text" and not body.truncated else None
+
+
+def _failed(exchange: Exchange) -> bool:
+    return exchange.status is not None and exchange.status >= FAILED
+
+
+def _choose(exchange: Exchange, request: Mapping[str, Any], reply: Mapping[str, Any]) -> Api:
+    """By path, then by the bodies: among the APIs that share a path, else among all."""
+    routed = _route(exchange.method, exchange.path)
+    if len(routed) == 1:
+        return routed[0]
+    for api in routed or APIS:
+        if api.looks_like(request, reply):
+            return api
+    return routed[0] if routed else UNKNOWN
+
+
+@lru_cache(maxsize=2048)
+def _route(method: str | None, path: str) -> tuple[Api, ...]:
+    """The APIs whose path this can be. A report without a method may be any."""
+    return tuple(
+        api for api, pattern in _PATTERNS if (method is None or method.upper() in api.methods) and pattern.search(path)
+    )
+
+
+_PATTERNS = [(api, re.compile(rf"(?:{api.path})/?$")) for api in APIS]
+
+
+def _complete(exchange: Exchange, reply: Reply) -> bool:
+    """Whether the whole reply arrived.
+
+    A stream's own end proves it, even when the client hung up right after. Without one (some
+    servers send none) every choice must have finished, and the proxy must say that nobody cut it.
+    """
+    body = exchange.response
+    if body.framing == "json":
+        return not body.truncated
+    if body.is_stream:
+        return reply.done or reply.usage_is_final or (reply.finished and exchange.aborted == "" and not body.truncated)
+    return exchange.aborted not in ("client", "upstream") and not body.truncated
+
+
+def _sourced(reply: Reply, *, complete: bool) -> Usage:
+    """The usage with its source; see `extract` for the rule on cut replies."""
+    usage = reply.usage
+    if not usage.known:
+        return usage
+    if complete or (reply.usage_is_final and usage.output_tokens is not None):
+        return replace(usage, source="reported")
+    if usage.output_tokens is None:
+        return replace(usage, total_tokens=None)
+    return replace(usage, source="partial")
+
+
+def _collected(build: Callable[[Any], Any], value: Any, name: str) -> Any:
+    """What `build` makes of a body, or `None` when it can't: counting then knows that it has nothing."""
+    try:
+        return build(value)
+    except Exception:
+        log.exception("Could not collect the texts of %s for counting", name)
+        return None
