@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -86,7 +87,7 @@ def test_a_report_that_comes_twice_is_stored_once_and_counted_once(collector: Co
     answers = [collector.report(chat(request_id="a")) for _ in range(2)]
     assert [answer.status_code for answer in answers] == [200, 200]
     assert collector.sample("llmtoken_requests_total") == 1
-    assert collector.sample("llmtoken_reports_total", outcome="duplicate") == 1
+    assert collector.sample("llmtoken_reports_total", llmtoken_report_outcome="duplicate") == 1
 
 
 def test_a_report_whose_bodies_mean_nothing_is_stored_and_counted_as_a_request(collector: Collector) -> None:
@@ -139,7 +140,7 @@ def test_a_refused_line_never_takes_its_neighbours_with_it(collector: Collector)
     collector.lines(*lines, chat(request_id="c"))
     assert collector.call("a")["input_tokens"] == 8
     assert collector.call("c")["input_tokens"] == 8
-    assert collector.sample("llmtoken_reports_total", outcome="rejected") == 4
+    assert collector.sample("llmtoken_reports_total", llmtoken_report_outcome="rejected") == 4
 
 
 def test_a_batch_without_one_good_line_is_refused_with_every_reason(collector: Collector) -> None:
@@ -299,6 +300,15 @@ def test_the_landing_page_says_what_this_is_and_links_on(collector: Collector) -
     assert page.headers["content-type"].startswith("text/html")
     assert 'href="metrics"' in page.text
     assert 'href="docs"' in page.text
+
+
+def test_the_docs_need_nothing_from_the_internet(collector: Collector) -> None:
+    page = collector.client.get("/docs").text
+    addresses = re.findall(r"""(?:src|href)="([^"]+)"|url: '([^']+)'""", page)
+    for address in (one or other for one, other in addresses):
+        answer = collector.client.get(address)
+        assert answer.status_code == 200, address
+    assert len(addresses) >= 4
 
 
 def test_a_client_that_leaves_before_the_answer_loses_nothing(collector: Collector) -> None:

@@ -20,10 +20,12 @@ import msgspec
 import uvicorn
 from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.staticfiles import StaticFiles
 
 from llmtoken import __version__, audit, payload
 from llmtoken.config import Settings
@@ -79,7 +81,11 @@ def create_app(settings: Settings) -> FastAPI:
         version=__version__,
         summary="The collector of the open-source LLM meter for Traefik.",
         lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
     )
+    # Swagger UI from our own packages, because an air-gapped collector can't ask a CDN.
+    app.mount("/docs/assets", StaticFiles(packages=[("fastapi_swagger", "resources")]))
     app.add_exception_handler(LlmtokenError, _on_error)
     app.add_exception_handler(RequestValidationError, _on_wrong_query)
     app.add_exception_handler(ClientDisconnect, _on_disconnect)
@@ -120,6 +126,16 @@ def create_app(settings: Settings) -> FastAPI:
     async def exposition(request: Request) -> Response:
         body, media_type = await run_in_threadpool(metrics.exposition, request.headers.get("accept"))
         return Response(body, headers={"content-type": media_type})
+
+    @app.get("/docs", response_class=HTMLResponse, include_in_schema=False)
+    async def docs() -> HTMLResponse:
+        return get_swagger_ui_html(
+            openapi_url="openapi.json",
+            title="llmtoken",
+            swagger_js_url="docs/assets/swagger-ui-bundle.js",
+            swagger_css_url="docs/assets/swagger-ui.css",
+            swagger_favicon_url="docs/assets/favicon-32x32.png",
+        )
 
     @app.get("/", response_class=HTMLResponse, summary="What this is", include_in_schema=False)
     async def home() -> HTMLResponse:
