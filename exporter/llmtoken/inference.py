@@ -95,6 +95,16 @@ class Tool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """An image given to the model."""
+
+    source: str = ""
+    """Base64, a `data:` URL or a URL, as it was sent; the size in pixels is read from the first two."""
+    detail: str | None = None
+    """How closely the model looks: OpenAI's `low`, `high` or `auto`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     """One message of a conversation; its text parts are joined."""
 
@@ -102,6 +112,7 @@ class Message:
     text: str = ""
     name: str | None = None
     tool_calls: tuple[ToolCall, ...] = ()
+    images: tuple[Image, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +121,8 @@ class Prompt:
 
     messages: tuple[Message, ...] = ()
     tools: tuple[Tool, ...] = ()
+    response_schema: Mapping[str, Any] | None = None
+    """The JSON schema that the reply must follow, which the model reads too."""
     texts: tuple[str, ...] = ()
     token_count: int = 0
     """Tokens that the client sent ready-made (`prompt: [1, 2, 3]`)."""
