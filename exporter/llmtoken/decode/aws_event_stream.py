@@ -109,19 +109,19 @@ def _headers(raw: bytes, problems: set[str]) -> dict[str, str]:
     try:
         while position < len(raw):
             name_end = position + 1 + raw[position]
-            name = raw[position + 1 : name_end].decode("utf-8", "replace")
+            name = raw[position + 1 : name_end]
             kind = raw[name_end]
             position = name_end + 1
-            if kind in _WIDTHS:
+            if kind not in (_BYTES, _STRING):
                 position += _WIDTHS[kind]
-            elif kind in (_BYTES, _STRING):
-                length = int.from_bytes(raw[position : position + 2])
-                value = raw[position + 2 : position + 2 + length]
-                position += 2 + length
-                if kind == _STRING:
-                    headers[name] = value.decode("utf-8", "replace")
-            else:
-                raise IndexError(kind)
-    except IndexError:
+                continue
+            length = int.from_bytes(raw[position : position + 2])
+            value = raw[position + 2 : position + 2 + length]
+            position += 2 + length
+            if kind == _STRING:
+                headers[name.decode("utf-8", "replace")] = value.decode("utf-8", "replace")
+    except LookupError:
+        problems.add("stream_frame")
+    if position > len(raw):
         problems.add("stream_frame")
     return headers

@@ -23,10 +23,11 @@ Side = Literal["request", "response"]
 BIG = 1024 * 1024
 """Bytes from which on a body is weighed before it is parsed."""
 MAX_CONTAINERS = 1_000_000
-MAX_VALUES = 8_000_000
+MAX_VALUES = 4_000_000
 """Objects and arrays, and values, in one body: `[[],[],…` makes thirty times its size in memory."""
 
 _FIRST = re.compile(rb"(?:\xef\xbb\xbf)?\s*(.)", re.DOTALL)
+_OBJECTS = re.compile(rb"(?:\xef\xbb\xbf)?\s*\[\s*\{")
 _AWS = "application/vnd.amazon.eventstream"
 _SSE = "text/event-stream"
 _NDJSON = frozenset(
@@ -40,11 +41,15 @@ _BINARY = ("audio/", "image/", "video/", "font/", "application/octet-stream", "a
 class _MediaType(NamedTuple):
     name: str = ""
     charset: str = ""
-    boundary: str = ""
+    boundary: str | None = None
 
     @property
     def is_json(self) -> bool:
         return self.name.endswith(("/json", "+json"))
+
+    @property
+    def is_text(self) -> bool:
+        return self.is_json or bool(self.charset) or self.name.startswith("text/")
 
 
 class _Framed(NamedTuple):
@@ -107,79 +112,76 @@ def _framed(data: bytes, media_type: _MediaType, side: Side, *, on_wire: bool) -
     if match is None:
         return _Framed("empty")
     if len(data) > BIG and _too_heavy(data):
-        return _unframed(data, media_type)._replace(problems=("too_large",))
-    first = match[1]
-    if first in b"{[":
-        found = _json(data, media_type, side, on_wire=on_wire)
-        if found is not None:
-            return found
-    elif media_type.name == _AWS or aws_event_stream.looks_like(data):
-        return _Framed("aws_event_stream", frames=aws_event_stream.read(data, on_wire=on_wire), opaque=True)
-    elif sse.looks_like(data) or (media_type.name == _SSE and sse.begins_like(data)):
-        return _Framed("sse", frames=sse.read(data, on_wire=on_wire))
-    elif media_type.name in _NDJSON:
-        return _Framed("ndjson", frames=ndjson.read(data, on_wire=on_wire))
-    elif media_type.name == "application/x-www-form-urlencoded":
-        return _urlencoded(data, side)
-    elif boundary := media_type.boundary or form.boundary_of(data):
-        fields, cut = form.multipart(data, boundary)
-        return _Framed("json", fields, cut=cut, opaque=bool(charset.text(data).problems))
-    elif first == b'"' or media_type.is_json:
-        try:
-            return _Framed("json", values.parse(data))
-        except ValueError:
-            pass
-    unframed = _unframed(data, media_type)
-    return unframed._replace(problems=(f"{side}_json",)) if media_type.is_json else unframed
+        return _unframed(data, media_type, ("too_large",))
+    if match[1] in b"{[":
+        framed = _json(data, media_type, side, on_wire=on_wire)
+    else:
+        framed = _stream(data, media_type, on_wire=on_wire) or _form(data, media_type, side)
+        if framed is None and (match[1] == b'"' or media_type.is_json):
+            framed = _value(data)
+    return framed or _unframed(data, media_type, (f"{side}_json",) if media_type.is_json else ())
 
 
 def _json(data: bytes, media_type: _MediaType, side: Side, *, on_wire: bool) -> _Framed | None:
-    """A body that begins like an object or an array; `None` if it is neither after all."""
-    try:
-        value = values.parse(data)
-    except ValueError:
-        return _broken_json(data, media_type, side, on_wire=on_wire)
-    if media_type.name in _NDJSON and b"\n" not in data.strip():
-        return _Framed("ndjson", frames=ndjson.read(data, on_wire=on_wire))
-    if side == "response" and isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
-        return _array(json_array.read(data, on_wire=on_wire))
-    return _Framed("json", value)
-
-
-def _broken_json(data: bytes, media_type: _MediaType, side: Side, *, on_wire: bool) -> _Framed | None:
-    """Several values, or the beginning of one."""
+    """A body that begins like an object or an array: one value, several, or the beginning of one."""
     if media_type.name in _NDJSON or ndjson.looks_like(data):
-        return _Framed("ndjson", frames=ndjson.read(data, on_wire=on_wire))
-    if media_type.name == _SSE and (frames := sse.read(data, on_wire=on_wire)).events:
+        frames = ndjson.read(data, on_wire=on_wire)
+        # One value on several lines may be labelled so too: an error, as a rule.
+        return (_value(data) if frames.problems else None) or _Framed("ndjson", frames=frames)
+    if side == "response" and _OBJECTS.match(data):
+        frames = json_array.read(data, on_wire=on_wire)
+        elements = [event.data for event in frames.events]
+        if elements and all(isinstance(element, dict) for element in elements):
+            return _Framed("json_array", elements, frames)
+    framed = _value(data)
+    if framed is None and media_type.name == _SSE and (frames := sse.read(data, on_wire=on_wire)).events:
         return _Framed("sse", frames=frames)
-    if side == "response" and (frames := json_array.read(data, on_wire=on_wire)).events:
-        return _array(frames)
+    return framed or _salvaged(data, side)
+
+
+def _value(data: bytes) -> _Framed | None:
+    try:
+        return _Framed("json", values.parse(data))
+    except ValueError:
+        return None
+
+
+def _salvaged(data: bytes, side: Side) -> _Framed | None:
+    """What arrived of one value, or one value with rubbish behind it."""
     try:
         value, whole = values.salvage(data)
     except ValueError:
         return None
-    if whole:
-        return _Framed("json", value, problems=(f"{side}_json",))
-    return _Framed("json", value, cut=True)
+    return _Framed("json", value, cut=not whole, problems=(f"{side}_json",) if whole else ())
 
 
-def _array(frames: Frames) -> _Framed:
-    return _Framed("json_array", [event.data for event in frames.events], frames)
+def _stream(data: bytes, media_type: _MediaType, *, on_wire: bool) -> _Framed | None:
+    if sse.looks_like(data) or (media_type.name == _SSE and sse.begins_like(data)):
+        return _Framed("sse", frames=sse.read(data, on_wire=on_wire))
+    if media_type.name == _AWS or aws_event_stream.looks_like(data):
+        return _Framed("aws_event_stream", frames=aws_event_stream.read(data, on_wire=on_wire), opaque=True)
+    if media_type.name in _NDJSON:
+        return _Framed("ndjson", frames=ndjson.read(data, on_wire=on_wire))
+    return None
 
 
-def _urlencoded(data: bytes, side: Side) -> _Framed:
-    try:
-        return _Framed("json", form.urlencoded(data))
-    except ValueError:
-        return _Framed("text", problems=(f"{side}_json",))
+def _form(data: bytes, media_type: _MediaType, side: Side) -> _Framed | None:
+    if media_type.name == "application/x-www-form-urlencoded":
+        try:
+            return _Framed("json", form.urlencoded(data))
+        except ValueError:
+            return _Framed("text", problems=(f"{side}_json",))
+    boundary = media_type.boundary or form.boundary_of(data)
+    if boundary is None:
+        return None
+    fields, cut = form.multipart(data, boundary)
+    return _Framed("json", fields, cut=cut, opaque=not charset.is_utf8(data))
 
 
-def _unframed(data: bytes, media_type: _MediaType) -> _Framed:
-    if content.is_plain(data) and not media_type.name.startswith(_BINARY):
-        return _Framed("text")
-    if media_type.charset or media_type.name.startswith("text/") or media_type.is_json:
-        return _Framed("text")
-    return _Framed("binary", opaque=True)
+def _unframed(data: bytes, media_type: _MediaType, problems: tuple[str, ...]) -> _Framed:
+    if media_type.name.startswith(_BINARY) or not (content.is_plain(data) or media_type.is_text):
+        return _Framed("binary", opaque=True, problems=problems)
+    return _Framed("text", problems=problems)
 
 
 def _too_heavy(data: bytes) -> bool:
@@ -194,5 +196,5 @@ _PARAMETER = re.compile(r';\s*(charset|boundary)=(?:"([^"]*)"|([^;\s]*))', re.IG
 def _media_type(header: str) -> _MediaType:
     name = header.partition(";")[0].strip().lower()
     parameters = {match[1].lower(): match[2] or match[3] or "" for match in _PARAMETER.finditer(header)}
-    boundary = parameters.get("boundary", "") if name.startswith("multipart/") else ""
+    boundary = parameters.get("boundary") if name == "multipart/form-data" else None
     return _MediaType(name, parameters.get("charset", ""), boundary)

@@ -35,6 +35,14 @@ def text(data: bytes) -> Text:
     return Text(whole)
 
 
+def is_utf8(data: bytes) -> bool:
+    """Whether bytes are text that can be stored as it is."""
+    try:
+        return "\0" not in data.decode()
+    except UnicodeDecodeError:
+        return False
+
+
 def to_utf8(data: bytes, charset: str) -> bytes:
     """The same text in UTF-8, if `charset` names another character set that we believe; else as it was."""
     name = _known(charset)

@@ -16,11 +16,12 @@ _RECORD_SEPARATOR = b"\x1e"
 
 def looks_like(data: bytes) -> bool:
     """Whether the body is more than one line and the first is a whole JSON object."""
-    first, line_end, rest = data.lstrip().partition(b"\n")
-    if not line_end or not rest.strip():
+    text = data.lstrip()
+    end = text.find(b"\n")
+    if end < 0 or not text[end:].strip():
         return False
     try:
-        return isinstance(values.parse(first), dict)
+        return isinstance(values.parse(text[:end]), dict)
     except ValueError:
         return False
 
