@@ -10,16 +10,13 @@ a newer plugin can talk to an older collector.
 
 from __future__ import annotations
 
-import base64
-import binascii
-from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 
 import msgspec
 
-from llmtoken.errors import NotJSON, ReportError
+from llmtoken.errors import NotJSON, ReportError, TooLarge
 
 BodyEncoding = Literal["text", "base64"]
 
@@ -83,13 +80,15 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         """When the request came in, in UTC.
 
         Our plugin stamps the start. The seed's plugin (version 0) stamps the end, so its
-        elapsed time is taken off. `received` stands in when the report has no time at all.
+        elapsed time is taken off. `received` stands in when the report has no time, or one
+        past the calendar's ends (the year 1 is Go's zero time).
         """
         stamp = self.timestamp or received
-        stamp = stamp.replace(tzinfo=UTC) if stamp.tzinfo is None else stamp.astimezone(UTC)
-        if self.version:
-            return stamp
-        return datetime.fromtimestamp(stamp.timestamp() - self.elapsed_time, UTC)
+        try:
+            stamp = stamp.replace(tzinfo=UTC) if stamp.tzinfo is None else stamp.astimezone(UTC)
+            return stamp if self.version else stamp - timedelta(seconds=self.elapsed_time)
+        except OverflowError:
+            return received
 
     def request_content(self) -> bytes:
         """The captured request body as it was on the wire."""
@@ -108,6 +107,12 @@ class Rejected:
     error: str
 
 
+MAX_LINES = 100_000
+"""Lines of one NDJSON request; each costs memory even when it is rejected."""
+
+_MAX_ERROR = 500
+"""Characters of an error that are passed on; it may quote the sender's own value."""
+
 _one = msgspec.json.Decoder(Report)
 
 _HINT = "send the fields of docs/report.md; request_body, response_body and elapsed_time are required"
@@ -117,22 +122,27 @@ def parse_one(data: bytes) -> Report:
     """Read one report. Raises `NotJSON` when it isn't JSON, `ReportError` when it breaks the schema."""
     try:
         report = _one.decode(data)
-        _check_base64(report)
     except msgspec.ValidationError as error:
-        raise ReportError(f"The report breaks the schema: {error}", hint=_HINT) from error
+        raise ReportError(f"The report breaks the schema: {_short(error)}", hint=_HINT) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise NotJSON(f"The report isn't JSON: {error}", hint="send one JSON object in UTF-8") from error
+        raise NotJSON(f"The report isn't JSON: {_short(error)}", hint="send one JSON object in UTF-8") from error
+    _check_base64(report)
     return report
 
 
 def parse_lines(data: bytes) -> tuple[list[tuple[int, Report]], list[Rejected]]:
     """Read NDJSON. Returns the good reports with their line numbers, and the rejected lines.
 
-    Blank lines are skipped but counted, so that numbers match the sender's.
+    Blank lines are skipped but counted, so that numbers match the sender's. Raises `TooLarge`
+    for more than `MAX_LINES` lines.
     """
+    if data.count(b"\n") > MAX_LINES:
+        raise TooLarge(f"The request has more than {MAX_LINES} lines", hint="send smaller batches")
     reports: list[tuple[int, Report]] = []
     rejected: list[Rejected] = []
-    for number, line in _lines(data):
+    for number, line in enumerate(data.split(b"\n")):
+        if not line or line.isspace():
+            continue
         try:
             reports.append((number, parse_one(line)))
         except ReportError as error:
@@ -140,16 +150,11 @@ def parse_lines(data: bytes) -> tuple[list[tuple[int, Report]], list[Rejected]]:
     return reports, rejected
 
 
-def _lines(data: bytes) -> Iterator[tuple[int, bytes]]:
-    for number, line in enumerate(data.split(b"\n")):
-        if line.strip():
-            yield number, line
-
-
 def _content(body: str, encoding: BodyEncoding) -> bytes:
     if encoding == "base64":
-        return base64.b64decode(body)
-    # A JSON string can hold lone surrogates; keep them rather than lose the report.
+        # A fifth of the time that the standard library takes, and strict.
+        return msgspec.convert(body, bytes)
+    # A report made in Python can hold lone surrogates; keep them rather than lose it.
     return body.encode("utf-8", "surrogatepass")
 
 
@@ -158,6 +163,10 @@ def _check_base64(report: Report) -> None:
     for name in ("request_body", "response_body"):
         if getattr(report, f"{name}_encoding") == "base64":
             try:
-                base64.b64decode(getattr(report, name), validate=True)
-            except (binascii.Error, ValueError) as error:
-                raise ReportError(f"{name} isn't base64: {error}", hint=_HINT) from error
+                _content(getattr(report, name), "base64")
+            except msgspec.ValidationError as error:
+                raise ReportError(f"{name} says it is base64 and isn't", hint=_HINT) from error
+
+
+def _short(error: Exception) -> str:
+    return str(error)[:_MAX_ERROR]

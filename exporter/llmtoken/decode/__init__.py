@@ -7,11 +7,11 @@ Must not know providers or what values mean.
 
 How a body is framed:
 
-- A request is `json` (an HTML form too: `form` says how it becomes an object), `text`,
-  `binary` or `empty`.
-- A reply is a stream as well: `sse`, `ndjson`, `aws_event_stream`, or `json_array`, which is
-  any array of objects, because only the API knows whether that is a stream or one value.
-- JSON that was cut keeps the members that arrived, with `truncated` set.
+- A JSON value is `json`. So is an HTML form: `form` says how it becomes an object. Of JSON
+  that was cut the members that arrived are kept, and `truncated` is set.
+- Several values are a stream: `sse`, `ndjson`, `aws_event_stream`. In a reply, any array of
+  objects is a `json_array`, because only the API knows whether that is a stream or one value.
+- Anything else is `text`, `binary` or `empty`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from llmtoken.report import Report
 __all__ = ["PROBLEMS", "decode"]
 
 PROBLEMS: Final[dict[str, str]] = {
-    "charset": "text isn't in the character set it claims, or holds NUL; U+FFFD stands for what is lost",
+    "charset": "text isn't in its character set; U+FFFD stands for what is lost",
     "content_encoding": "the content coding is unknown, damaged or stacked too high",
     "request_json": "the request says or looks like JSON or a form, and isn't, or ends too early",
     "response_json": "the reply says or looks like JSON, and isn't, or ends too early",
@@ -52,22 +52,8 @@ def decode(report: Report, *, max_body_bytes: int) -> Exchange:
         aborted=report.aborted,
         request_headers=request_headers,
         response_headers=response_headers,
-        request=body.read(
-            report.request_body,
-            report.request_body_encoding,
-            request_headers,
-            side="request",
-            truncated=bool(report.request_truncated),
-            limit=max_body_bytes,
-        ),
-        response=body.read(
-            report.response_body,
-            report.response_body_encoding,
-            response_headers,
-            side="response",
-            truncated=bool(report.response_truncated),
-            limit=max_body_bytes,
-        ),
+        request=body.read(report, "request", request_headers, limit=max_body_bytes),
+        response=body.read(report, "response", response_headers, limit=max_body_bytes),
         duration=report.elapsed_time,
         time_to_first_byte=report.time_to_first_byte,
         timeline=tuple(report.timeline),

@@ -16,7 +16,7 @@ from typing import Any, Literal, NamedTuple
 from llmtoken.decode import aws_event_stream, charset, content, form, json_array, ndjson, sse, values
 from llmtoken.decode.frames import Frames
 from llmtoken.exchange import Body, Framing
-from llmtoken.report import BodyEncoding
+from llmtoken.report import Report
 
 Side = Literal["request", "response"]
 
@@ -62,13 +62,16 @@ class _Framed(NamedTuple):
     """No text: the audit keeps base64."""
 
 
-def read(
-    captured: str, encoding: BodyEncoding, headers: Mapping[str, str], *, side: Side, truncated: bool, limit: int
-) -> Body:
-    """Read a body as it was captured. `headers` are its own, in lower case; `limit` is in bytes."""
-    if not captured:
+def read(report: Report, side: Side, headers: Mapping[str, str], *, limit: int) -> Body:
+    """Read one of a report's bodies. `headers` are its own, in lower case; `limit` is in bytes."""
+    if side == "request":
+        captured, is_base64 = report.request_body, report.request_body_encoding == "base64"
+        wire, truncated = report.request_content(), bool(report.request_truncated)
+    else:
+        captured, is_base64 = report.response_body, report.response_body_encoding == "base64"
+        wire, truncated = report.response_content(), bool(report.response_truncated)
+    if not wire:
         return Body(truncated=truncated)
-    wire = base64.b64decode(captured) if encoding == "base64" else captured.encode("utf-8", "surrogatepass")
     plain = content.decoded(wire, headers.get("content-encoding", ""), limit=limit)
     media_type = _media_type(headers.get("content-type", ""))
     data = charset.to_utf8(plain.data, media_type.charset)
@@ -79,7 +82,7 @@ def read(
     if framed.cut and not cut:
         problems.add(f"{side}_json")
     cut = cut or framed.cut or framed.frames.cut
-    if data is wire and framed.opaque == (encoding == "base64") and (framed.opaque or _is_clean(captured)):
+    if data is wire and framed.opaque == is_base64:
         text = captured
     elif framed.opaque:
         text = base64.b64encode(data).decode()
@@ -95,16 +98,6 @@ def read(
         truncated=cut,
         problems=tuple(sorted(problems)),
     )
-
-
-def _is_clean(text: str) -> bool:
-    """Whether text that came in a report can be stored as it is."""
-    if "\0" in text:
-        return False
-    try:
-        return text.isascii() or bool(text.encode())
-    except UnicodeEncodeError:
-        return False
 
 
 def _framed(data: bytes, media_type: _MediaType, side: Side, *, on_wire: bool) -> _Framed:
@@ -175,7 +168,7 @@ def _form(data: bytes, media_type: _MediaType, side: Side) -> _Framed | None:
     if boundary is None:
         return None
     fields, cut = form.multipart(data, boundary)
-    return _Framed("json", fields, cut=cut, opaque=not charset.is_utf8(data))
+    return _Framed("json", fields, cut=cut, opaque=bool(charset.text(data).problems))
 
 
 def _unframed(data: bytes, media_type: _MediaType, problems: tuple[str, ...]) -> _Framed:

@@ -14,7 +14,7 @@ from llmtoken.decode.values import BOM
 
 
 class Text(NamedTuple):
-    """Bytes as text that any database can store: no lone surrogates, no NUL."""
+    """Bytes as text, without surrogates."""
 
     text: str
     cut: bool = False
@@ -25,22 +25,11 @@ class Text(NamedTuple):
 def text(data: bytes) -> Text:
     """UTF-8 as text. What isn't UTF-8 becomes U+FFFD and the problem `charset`."""
     try:
-        whole = data.decode()
+        return Text(data.decode())
     except UnicodeDecodeError as error:
         if error.reason == "unexpected end of data" and error.end == len(data):
             return text(data[: error.start])._replace(cut=True)
-        return Text(data.decode("utf-8", "replace").replace("\0", "\ufffd"), problems=("charset",))
-    if "\0" in whole:
-        return Text(whole.replace("\0", "\ufffd"), problems=("charset",))
-    return Text(whole)
-
-
-def is_utf8(data: bytes) -> bool:
-    """Whether bytes are text that can be stored as it is."""
-    try:
-        return "\0" not in data.decode()
-    except UnicodeDecodeError:
-        return False
+        return Text(data.decode("utf-8", "replace"), problems=("charset",))
 
 
 def to_utf8(data: bytes, charset: str) -> bytes:
