@@ -55,13 +55,15 @@ def serve(
     insecure: Annotated[bool, typer.Option("--insecure", help="Listen on an open address without tokens.")] = False,
 ) -> None:
     """Run the collector: take reports, keep the audit, serve /metrics."""
-    from llmtoken import server
     from llmtoken.config import load
     from llmtoken.stack.ports import Ports
 
     settings = load(config, host=host, port=port, database=database, insecure=insecure or None)
     if settings.port:
         Ports().claim(settings.host, settings.port, owner="the collector", option="--port")
+
+    from llmtoken import server
+
     server.run(settings)
 
 

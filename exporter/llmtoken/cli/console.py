@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
 from rich.console import Console
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+_UNFOLDED = 1000
+"""Columns where nobody reads the lines on a screen: a program that reads them wants them whole."""
+
+out = Console(highlight=False, width=None if sys.stdout.isatty() else _UNFOLDED)
+err = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else _UNFOLDED)

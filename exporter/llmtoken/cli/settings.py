@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
-from rich.table import Table
+from rich.table import Column, Table
 
 from llmtoken import config as configuration
 from llmtoken.cli.console import err, out
@@ -26,7 +26,7 @@ def show(config: Path | None, *, as_json: bool) -> None:
     if as_json:
         out.print_json(json.dumps({"settings": rows, "unknown_variables": unknown}))
         return
-    table = Table("setting", "value", "from")
+    table = Table("setting", Column("value", overflow="fold"), Column("from", overflow="fold"))
     for name, row in rows.items():
         shown = "" if row["value"] is None else json.dumps(row["value"]).strip('"')
         table.add_row(name, shown, row["source"], style=None if row["source"] != "default" else "dim")

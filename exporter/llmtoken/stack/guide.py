@@ -8,9 +8,6 @@ import os
 from llmtoken.stack.plan import Plan
 from llmtoken.stack.upstream import Answer
 
-DEMO_MODEL = "demo-chat"
-"""The demo model server's chat model."""
-
 _LATEST = """\
 select started_at, request_model, stream, input_tokens, output_tokens, usage_source, http_status \
 from calls order by started_at desc limit 5"""
@@ -46,8 +43,9 @@ def remarks(plan: Plan, answer: Answer) -> list[str]:
 
 def what_next(plan: Plan, answer: Answer) -> list[tuple[str, str]]:
     """Things to try: what each shows, and the command."""
-    model = DEMO_MODEL if plan.demo else answer.model or "YOUR-MODEL"
-    key = "" if plan.demo or answer.model else "-H 'authorization: Bearer YOUR-KEY' "
+    model = answer.model or "YOUR-MODEL"
+    # Who tells his models to anybody needs no key.
+    key = "" if answer.model else "-H 'authorization: Bearer YOUR-KEY' "
     body = json.dumps({"model": model, "stream": True, "messages": [{"role": "user", "content": "Say hello."}]})
     chat = f"{plan.proxy}/v1/chat/completions -H 'content-type: application/json' {key}-d '{body}'"
     steps = [

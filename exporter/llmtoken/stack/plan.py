@@ -64,33 +64,35 @@ def make(options: Options) -> Plan:
     # The ones that were asked for go first, so that a free one never takes their place.
     port = claim(settings.host, settings.port, owner="the collector", option="--port")
     proxy_port = claim(LOOPBACK, options.traefik_port, owner="Traefik", option="--traefik-port")
-    collector = _url(settings.host, port)
+    prometheus_port = (
+        claim(LOOPBACK, options.prometheus_port, owner="Prometheus", option="--prometheus-port") if prometheus else 0
+    )
+    admin_port = claim(LOOPBACK, 0, owner="Traefik's health check", option="--traefik-port")
+    demo_port = 0 if target else claim(LOOPBACK, 0, owner="the demo model server", option="--upstream")
+
+    collector, admin = _url(settings.host, port), _url(LOOPBACK, admin_port)
+    target = target or _url(LOOPBACK, demo_port)
     database = settings.database if "database" in settings.model_fields_set else str(data / "llmtoken.db")
+    told = {"UPSTREAM": target, "LLMTOKEN_COLLECTOR": collector}
+    if settings.tokens:
+        told["LLMTOKEN_TOKEN"] = min(settings.tokens)
 
     parts = [_collector(data, options.config, settings.host, port, database)]
-    prometheus_url = None
-    if prometheus:
-        prometheus_port = claim(LOOPBACK, options.prometheus_port, owner="Prometheus", option="--prometheus-port")
-        prometheus_url = _url(LOOPBACK, prometheus_port)
-        parts.append(_prometheus(data, prometheus, prometheus_port, collector))
-    if not target:
-        demo_port = claim(LOOPBACK, 0, owner="the demo model server", option="--upstream")
+    if demo_port:
         parts.append(_demo(data, demo_port))
-    admin_port = claim(LOOPBACK, 0, owner="Traefik's health check", option="--traefik-port")
-    target = target or _url(LOOPBACK, demo_port)
-    environment = {"UPSTREAM": target, "LLMTOKEN_COLLECTOR": collector}
-    if settings.tokens:
-        environment["LLMTOKEN_TOKEN"] = min(settings.tokens)
-    parts.append(_traefik(data, traefik, proxy_port, admin_port, environment))
+    if prometheus:
+        parts.append(_prometheus(data, prometheus, prometheus_port, {"llmtoken": collector, "traefik": admin}))
+    # The last to start is the first to stop: its reports still find the collector.
+    parts.append(_traefik(data, traefik, proxy_port, admin_port, told))
     return Plan(
         parts=tuple(parts),
         proxy=_url(LOOPBACK, proxy_port),
         collector=collector,
         upstream=target,
-        prometheus=prometheus_url,
+        prometheus=_url(LOOPBACK, prometheus_port) if prometheus else None,
         database=database,
         data=data,
-        demo=not options.upstream,
+        demo=bool(demo_port),
         guarded=bool(settings.read_tokens),
     )
 
@@ -119,12 +121,14 @@ def _python(name: str, module: str, *arguments: str, ready: str, data: Path) -> 
     )
 
 
-def _prometheus(data: Path, program: str, port: int, collector: str) -> Part:
+def _prometheus(data: Path, program: str, port: int, scraped: dict[str, str]) -> Part:
     folder = data / "prometheus"
     settings = {
-        "global": {"scrape_interval": "5s"},
+        "global": {"scrape_interval": "5s", "evaluation_interval": "15s"},
+        "rule_files": [str(shipped.rules() / "*.yml")],
         "scrape_configs": [
-            {"job_name": "llmtoken", "static_configs": [{"targets": [collector.removeprefix("http://")]}]},
+            {"job_name": job, "static_configs": [{"targets": [url.removeprefix("http://")]}]}
+            for job, url in scraped.items()
         ],
     }
     return Part(
@@ -149,7 +153,7 @@ def _traefik(data: Path, program: str, port: int, admin_port: int, environment: 
     return Part(
         name="Traefik",
         command=(program, f"--configFile={_write(folder / 'traefik.yml', settings)}"),
-        ready=f"{_url(LOOPBACK, admin_port)}/ping",
+        ready=f"{_url(LOOPBACK, admin_port)}/ready",
         log=_log(data, "Traefik"),
         directory=folder,  # Traefik looks for plugins-local where it runs
         environment={**os.environ, **environment},
@@ -168,7 +172,7 @@ def static_configuration(proxy: str, admin: str, routes: Path) -> dict[str, Any]
             "localPlugins": {"llmtoken": {"moduleName": shipped.PLUGIN_MODULE}},
         },
         "global": {"checkNewVersion": False, "sendAnonymousUsage": False},
-        "log": {"level": "INFO"},
+        "log": {"level": "INFO", "noColor": True},
     }
 
 

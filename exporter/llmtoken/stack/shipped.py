@@ -1,7 +1,7 @@
-"""Files that ship with llmtoken and aren't Python: the plugin's source and Traefik's routes.
+"""Files that ship with llmtoken and aren't Python: the plugin, Traefik's routes, Prometheus' rules.
 
-In a checkout they are the repository's own `plugin/` and `traefik/`; in an installed
-wheel they lie beside this module, put there by pyproject's force-include.
+In a checkout they are the repository's own folders; in an installed wheel they lie beside
+this module, put there by pyproject's force-include.
 """
 
 from __future__ import annotations
@@ -24,6 +24,11 @@ def plugin() -> Path:
 def routes() -> Path:
     """Traefik's dynamic configuration, a template over environment variables."""
     return _shipped("traefik/dynamic/llmtoken.yml")
+
+
+def rules() -> Path:
+    """The folder of Prometheus' recording rules and alerts."""
+    return _shipped("prometheus/rules/alerts.yml").parent
 
 
 def _shipped(name: str) -> Path:
