@@ -7,7 +7,6 @@ import re
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -20,6 +19,7 @@ from llmtoken.metrics import Metrics
 from llmtoken.report import Source
 from support import prometheus
 from support.calls import call, failed, streamed
+from support.collector import wait_for
 from support.exposition import asked_for, shown
 from support.needs import ROOT, missing
 
@@ -133,14 +133,16 @@ def scraped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[prometheus.Pro
     handler = type("Handler", (Exposition,), {"metrics": metrics})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        target = f"127.0.0.1:{server.server_port}"
-        with prometheus.running(tmp_path_factory.mktemp("prometheus"), {"llmtoken": target}) as running:
-            deadline = time.monotonic() + 60
-            enough = "min(count_over_time(llmtoken_requests_total[1m])) >= 6"
-            while not running.at_once(enough):
+        folder = tmp_path_factory.mktemp("prometheus")
+        with prometheus.running(folder, f"http://127.0.0.1:{server.server_port}") as running:
+            enough = "min(count_over_time(llmtoken_requests_total[1m])) >= 30"
+
+            def busy() -> bool:
                 metrics.record([call(), call(consumer="bob"), streamed(), failed()])
                 metrics.plugin(Source(boot="a", dropped=1))
-                assert time.monotonic() < deadline, "Prometheus does not scrape"
+                return bool(running.query(enough))
+
+            wait_for(busy)
             yield running
         server.shutdown()
     metrics.close()
@@ -149,7 +151,7 @@ def scraped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[prometheus.Pro
 def answer(scraped: prometheus.Prometheus, target: Mapping[str, Any], chosen: Mapping[str, str]) -> list[Any]:
     query = resolved(target["expr"], chosen)
     if target.get("instant"):
-        return [(labels, [value]) for labels, value in scraped.at_once(query)]
+        return [(dict(labels), [value]) for labels, value in scraped.query(query).items()]
     return scraped.over_time(query, seconds=5)
 
 
