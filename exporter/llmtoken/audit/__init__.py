@@ -5,6 +5,46 @@ OpenTelemetry: it takes `Record`s and gives JSON-ready dicts with the keys of DE
 What is in the tables and how to query them: docs/audit.md.
 """
 
-from llmtoken.audit.store import Audit, Reader, open, open_read_only  # noqa: A004 - audit.open reads well
+from __future__ import annotations
+
+from llmtoken.audit import migrate
+from llmtoken.audit.connect import connect, connect_read_only, shown
+from llmtoken.audit.failures import explained
+from llmtoken.audit.reader import Reader
+from llmtoken.audit.writer import Audit
 
 __all__ = ["Audit", "Reader", "open", "open_read_only"]
+
+
+def open(database: str, *, busy_timeout: float = 5.0) -> Audit:  # noqa: A001 - audit.open reads well
+    """Open `database` (a path or a SQLAlchemy URL) for a collector; create or migrate it first.
+
+    `busy_timeout`: how long to wait for another program's lock on a SQLite file, in seconds.
+    Raises `DatabaseError`: not a database, damaged, of a newer version, somebody else's, in
+    use by another collector, locked, or not writable. The file is then left as it was.
+    """
+    with explained(shown(database)):
+        connections = connect(database, busy_timeout=busy_timeout)
+        try:
+            # Looked at before the writer touches it: that one turns the file to WAL.
+            with connections.reader.connect() as connection:
+                migrate.check(connection)
+            with connections.writer.begin() as connection:
+                migrate.upgrade(connection)
+        except BaseException:
+            connections.close()
+            raise
+    return Audit(connections)
+
+
+def open_read_only(database: str, *, busy_timeout: float = 5.0) -> Reader:
+    """Open `database` for reading alone, also while a collector uses it. Raises `DatabaseError`."""
+    with explained(shown(database)):
+        connections = connect_read_only(database, busy_timeout=busy_timeout)
+        try:
+            with connections.reader.connect() as connection:
+                migrate.require_newest(connection)
+        except BaseException:
+            connections.close()
+            raise
+    return Reader(connections)

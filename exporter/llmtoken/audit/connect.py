@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,10 +26,13 @@ _WRITING = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
+    "PRAGMA wal_autocheckpoint = 4000",  # pages, 16 MB: an index page changed often is moved seldom
     "PRAGMA cache_size = -16384",  # KiB
     "PRAGMA journal_size_limit = 67108864",  # bytes; what a burst left of the WAL is given back
 )
 _READING = ("PRAGMA query_only = ON",)
+
+_FORMS = "give a path, sqlite:///path or postgresql+psycopg://user:password@host/name"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,37 +94,23 @@ def connect_read_only(database: str, *, busy_timeout: float) -> Connections:
     return Connections(writer=reader, reader=reader, path=path)
 
 
-@contextmanager
-def explained(database: str) -> Iterator[None]:
-    """Turn what the driver or the system says while opening into a `DatabaseError` with a hint."""
+def identity(path: Path | None) -> tuple[int, int] | None:
+    """Which file stands at `path`; it changes when the file is replaced, and is `None` when there is none."""
+    found = _stat(path) if path is not None else None
+    return (found.st_dev, found.st_ino) if found is not None else None
+
+
+def size(path: Path) -> int:
+    """Bytes of the file at `path`, 0 when there is none."""
+    found = _stat(path)
+    return found.st_size if found is not None else 0
+
+
+def _stat(path: Path) -> os.stat_result | None:
     try:
-        yield
-    except DBAPIError as error:
-        raise DatabaseError(f"Can't open the database {_shown(database)}: {error.orig}", hint=hint(error)) from error
-    except OSError as error:
-        raise DatabaseError(
-            f"Can't open the database {_shown(database)}: {error.strerror}",
-            hint="its folder must exist, and this user must be allowed to write there",
-        ) from error
-
-
-def hint(error: DBAPIError) -> str:
-    """How to mend what the driver complains of."""
-    name = getattr(error.orig, "sqlite_errorname", "")
-    return next((hint for start, hint in _HINTS.items() if name.startswith(start)), _HINT)
-
-
-_HINT = "check that the database server runs, and that host, name and password are right"
-_HINTS = {
-    "SQLITE_NOTADB": "this file isn't a SQLite database; it was left as it is: give another path",
-    "SQLITE_CORRUPT": "the file is damaged and was left as it is: move it away and restore a copy, or "
-    "save what can be read with `sqlite3 FILE .recover`",
-    "SQLITE_BUSY": "another program holds a lock on it: close what has it open and try again",
-    "SQLITE_READONLY": "this user may only read it: change the owner or mode of the file and its folder",
-    "SQLITE_CANTOPEN": "it must be a file, and this user must be allowed to read and write it and its folder",
-    "SQLITE_FULL": "the disk is full: make room and try again",
-    "SQLITE": "look at the disk and the system's log",
-}
+        return path.stat()
+    except FileNotFoundError:
+        return None
 
 
 def _url(database: str) -> URL:
@@ -141,11 +129,8 @@ def _url(database: str) -> URL:
     raise DatabaseError(f"llmtoken can't use a {url.drivername} database", hint=_FORMS)
 
 
-_FORMS = "give a path, sqlite:///path or postgresql+psycopg://user:password@host/name"
-
-
-def _shown(database: str) -> str:
-    """The database's name without its password."""
+def shown(database: str) -> str:
+    """The database's name for messages, without its password."""
     return _url(database).render_as_string(hide_password=True) if "://" in database else database
 
 
@@ -177,8 +162,12 @@ def _sqlite(path: Path, mode: str, busy_timeout: float, *, size: int, pragmas: t
             isolation_level=None,
             check_same_thread=False,
         )
-        for pragma in pragmas:
-            opened.execute(pragma)
+        try:
+            for pragma in pragmas:
+                opened.execute(pragma)
+        except BaseException:
+            opened.close()
+            raise
         return opened
 
     return create_engine(

@@ -32,7 +32,7 @@ class Lock:
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             _take(self._descriptor)
-        except OSError as error:
+        except (BlockingIOError, PermissionError) as error:
             holder = os.read(self._descriptor, 20).decode("ascii", "replace").strip()
             os.close(self._descriptor)
             raise DatabaseError(

@@ -17,32 +17,11 @@ LEDGER = "llmtoken_schema"
 _ANY_NUMBER = 0x6C6C6D
 
 
-def upgrade(connection: Connection) -> None:
-    """Create or migrate the schema within the transaction of `connection`.
+def check(connection: Connection) -> str | None:
+    """The schema's number, `None` when there is none yet.
 
     Raises `DatabaseError` when the database is somebody else's or of a newer version.
     """
-    if connection.dialect.name == "postgresql":
-        # Replicas start together; the first migrates, the others wait and find it done.
-        connection.execute(text(f"SELECT pg_advisory_xact_lock({_ANY_NUMBER})"))
-    _check(connection)
-    config = _config()
-    config.attributes.update(connection=connection, version_table=LEDGER)
-    command.upgrade(config, "head")
-
-
-def require_newest(connection: Connection) -> None:
-    """Raise `DatabaseError` unless the schema is exactly this version's: readers don't migrate."""
-    found, newest = _check(connection), _script().get_current_head()
-    if found != newest:
-        raise DatabaseError(
-            f"The database's schema is {found or 'missing'}, this version reads {newest}",
-            hint="start `llmtoken serve` on it once; it migrates by itself",
-        )
-
-
-def _check(connection: Connection) -> str | None:
-    """The schema's number, `None` when there is none yet."""
     found = MigrationContext.configure(connection, opts={"version_table": LEDGER}).get_current_revision()
     known = {change.revision for change in _script().walk_revisions()}
     if found is not None and found not in known:
@@ -56,6 +35,26 @@ def _check(connection: Connection) -> str | None:
             hint="give llmtoken a database of its own; nothing was changed",
         )
     return found
+
+
+def upgrade(connection: Connection) -> None:
+    """Create or migrate the schema within the transaction of `connection`, after `check`."""
+    if connection.dialect.name == "postgresql":
+        # Replicas start together; the first migrates, the others wait and find it done.
+        connection.execute(text(f"SELECT pg_advisory_xact_lock({_ANY_NUMBER})"))
+    config = _config()
+    config.attributes.update(connection=connection, version_table=LEDGER)
+    command.upgrade(config, "head")
+
+
+def require_newest(connection: Connection) -> None:
+    """Raise `DatabaseError` unless the schema is exactly this version's: readers don't migrate."""
+    found, newest = check(connection), _script().get_current_head()
+    if found != newest:
+        raise DatabaseError(
+            f"The database's schema is {found or 'missing'}, this version reads {newest}",
+            hint="start `llmtoken serve` on it once; it migrates by itself",
+        )
 
 
 def _strangers(connection: Connection) -> set[str]:

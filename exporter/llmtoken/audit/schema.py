@@ -128,5 +128,8 @@ heartbeat = Table(
 )
 """One row that readiness checks write, because only a committed write notices a full disk."""
 
+FIELDS = tuple(column for column in calls.columns if column.name != "id")
+"""The columns that are `Call`'s fields, in their order."""
+
 TOKENS = tuple(column for column in calls.columns if column.name.endswith("_tokens"))
 """The columns that count tokens."""

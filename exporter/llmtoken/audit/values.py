@@ -94,15 +94,27 @@ def rfc3339(moment: datetime) -> str:
 
 
 def cleaner(column: Column[Any]) -> Callable[[Any], Any]:
-    """The function that makes any value storable in this column; only lists and maps turn `None` into an empty one."""
-    if isinstance(column.type, String) and (length := column.type.length) is not None:
-        return lambda value: None if value is None else _string(value)[:length]
+    """The function that makes any value but `None` storable in this column; it may give `None`."""
+    if isinstance(column.type, String) and column.type.length is not None:
+        return _text(column.type.length)
     return _RULES[type(column.type)]
 
 
-def text(value: str | None) -> str | None:
-    """Text that every database takes."""
-    return None if value is None else _string(value)
+def _text(length: int | None) -> Callable[[Any], str]:
+    def clean(value: Any) -> str:
+        string = value if type(value) is str else str(value)
+        if not string.isascii():
+            try:
+                string.encode()
+            except UnicodeEncodeError:
+                string = string.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        return (string.replace("\0", "\ufffd") if "\0" in string else string)[:length]
+
+    return clean
+
+
+text = _text(None)
+"""Text that every database takes, uncut."""
 
 
 def instant(value: datetime) -> datetime:
@@ -113,18 +125,15 @@ def instant(value: datetime) -> datetime:
         return value.replace(tzinfo=UTC)
 
 
-def money(value: Decimal | None) -> Decimal | None:
+def money(value: Decimal) -> Decimal | None:
     """An amount of a size that has a meaning."""
-    if value is None or not value.is_finite():
-        return None
     exponent = value.as_tuple().exponent
-    return value if isinstance(exponent, int) and exponent >= -30 and value.adjusted() < 15 else None  # noqa: PLR2004
+    meaningful = isinstance(exponent, int) and exponent >= -30 and value.adjusted() < 15  # noqa: PLR2004 - see above
+    return value if meaningful else None
 
 
-def integer(value: int | None) -> int | None:
+def integer(value: Any) -> int | None:
     """A whole number of a size that has a meaning."""
-    if value is None:
-        return None
     try:
         whole = int(value)
     except (ValueError, TypeError, OverflowError):
@@ -132,10 +141,8 @@ def integer(value: int | None) -> int | None:
     return whole if -LARGEST <= whole <= LARGEST else None
 
 
-def number(value: float | None) -> float | None:
+def number(value: Any) -> float | None:
     """A finite number."""
-    if value is None:
-        return None
     try:
         real = float(value)
     except (ValueError, TypeError, OverflowError):
@@ -143,26 +150,11 @@ def number(value: float | None) -> float | None:
     return real if math.isfinite(real) else None
 
 
-def boolean(value: bool | None) -> bool | None:
-    """True, false or unknown."""
-    return None if value is None else bool(value)
-
-
-def json(value: Mapping[str, str] | Iterable[str] | None) -> dict[str, str] | list[str]:
+def json(value: Mapping[str, str] | Iterable[str]) -> dict[str, str] | list[str]:
     """A list or a map of strings."""
     if isinstance(value, Mapping):
-        return {_string(name): _string(entry) for name, entry in value.items()}
-    return [_string(entry) for entry in value or ()]
-
-
-def _string(value: Any) -> str:
-    string = value if type(value) is str else str(value)
-    if not string.isascii():
-        try:
-            string.encode()
-        except UnicodeEncodeError:
-            string = string.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return string.replace("\0", "\ufffd") if "\0" in string else string
+        return {text(name): text(entry) for name, entry in value.items()}
+    return [text(entry) for entry in value]
 
 
 _RULES: Mapping[type, Callable[[Any], Any]] = {
@@ -172,5 +164,5 @@ _RULES: Mapping[type, Callable[[Any], Any]] = {
     Json: json,
     BigInteger: integer,
     Float: number,
-    Boolean: boolean,
+    Boolean: bool,
 }

@@ -1,0 +1,52 @@
+"""What the driver or the system complains of, in our own errors with a way to mend it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from llmtoken.errors import DatabaseError, StorageUnavailable
+
+_RETRY_AFTER = 2.0
+"""When a sender whose report was refused should come back, in seconds."""
+
+
+@contextmanager
+def explained(name: str) -> Iterator[None]:
+    """Turn what the driver or the system says while opening `name` into a `DatabaseError` with a hint."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise DatabaseError(f"Can't open the database {name}: {error.orig}", hint=_hint(error)) from error
+    except OSError as error:
+        hint = "its folder must exist, and this user must be allowed to write there"
+        raise DatabaseError(f"Can't open the database {name}: {error.strerror}", hint=hint) from error
+
+
+def refused(what: str, error: DBAPIError | PoolTimeout) -> StorageUnavailable:
+    """What to raise when an open database doesn't do as told."""
+    if isinstance(error, DBAPIError):
+        return StorageUnavailable(f"{what}: {error.orig}", hint=_hint(error), retry_after=_RETRY_AFTER)
+    return StorageUnavailable(f"{what}: every connection is busy", hint="try again later", retry_after=_RETRY_AFTER)
+
+
+def _hint(error: DBAPIError) -> str:
+    if not isinstance(error.orig, sqlite3.Error):
+        return "check that the database server runs, and that host, name and password are right"
+    name = getattr(error.orig, "sqlite_errorname", "")
+    return next((hint for start, hint in _HINTS.items() if name.startswith(start)), "look at the system's log")
+
+
+_HINTS = {
+    "SQLITE_NOTADB": "this file isn't a SQLite database; it was left as it is: give another path",
+    "SQLITE_CORRUPT": "the file is damaged and was left as it is: move it away and restore a copy, or "
+    "save what can be read with `sqlite3 FILE .recover`",
+    "SQLITE_BUSY": "another program holds a lock on it: close what has it open and try again",
+    "SQLITE_READONLY": "this user may only read it: change the owner or mode of the file and its folder",
+    "SQLITE_CANTOPEN": "it must be there, be a file, and this user must be allowed to read and write it and its folder",
+    "SQLITE_FULL": "the disk is full: make room and try again",
+}

@@ -1,0 +1,103 @@
+"""Reading the audit back: one call, the latest ones, sums."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Self
+
+from sqlalchemy import Connection, Row, Select, func, select, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from llmtoken.audit import values
+from llmtoken.audit.connect import Connections, size
+from llmtoken.audit.failures import refused
+from llmtoken.audit.schema import FIELDS, TOKENS, bodies, calls
+from llmtoken.errors import StorageUnavailable
+
+_clean_request_id = values.cleaner(calls.c.request_id)
+
+
+class Reader:
+    """Reads the audit, from any thread. Raises `StorageUnavailable` when the database doesn't answer."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+        self._closed = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def call(self, request_id: str, *, bodies: bool = False) -> dict[str, Any] | None:
+        """One call as a JSON-ready dict with exactly the keys of DESIGN §5 in that order; `None` if there is none.
+
+        `started_at` is RFC 3339 in UTC; `cost` is a string of decimal digits, because a JSON
+        number would not be exact. With `bodies`, `request_body` and `response_body` follow;
+        they are `None` when they weren't kept.
+        """
+        query = _select(with_bodies=bodies).where(calls.c.request_id == _clean_request_id(request_id))
+        with self._reading() as connection:
+            row = connection.execute(query).one_or_none()
+        return None if row is None else _readable(row)
+
+    def latest(self, limit: int) -> list[dict[str, Any]]:
+        """The calls that started last, newest first, each as `call` gives it without bodies."""
+        query = _select().order_by(calls.c.started_at.desc(), calls.c.id.desc()).limit(limit)
+        with self._reading() as connection:
+            return [_readable(row) for row in connection.execute(query)]
+
+    def count(self) -> int:
+        """How many calls are stored."""
+        with self._reading() as connection:
+            return int(connection.execute(select(func.count()).select_from(calls)).scalar_one())
+
+    def totals(self) -> dict[str, int]:
+        """The sum of each column that counts tokens, by the column's name; unknown adds nothing."""
+        with self._reading() as connection:
+            row = connection.execute(select(*(func.sum(column) for column in TOKENS))).one()
+        return {column.name: int(total or 0) for column, total in zip(TOKENS, row, strict=True)}
+
+    def size_bytes(self) -> int:
+        """Space the database takes on disk, in bytes; SQLite's write-ahead log is part of it."""
+        path = self._connections.path
+        if path is not None:
+            return size(path) + size(path.with_name(f"{path.name}-wal"))
+        with self._reading() as connection:
+            return int(connection.execute(text("SELECT pg_database_size(current_database())")).scalar_one())
+
+    def close(self) -> None:
+        """Let go of the database; reads then raise `StorageUnavailable`."""
+        if not self._closed:
+            self._closed = True
+            self._connections.close()
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise StorageUnavailable("The audit is closed", hint="the collector is stopping; try again later")
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        self._require_open()
+        try:
+            with self._connections.reader.connect() as connection:
+                yield connection
+        except (DBAPIError, PoolTimeout) as error:
+            raise refused("The audit can't be read now", error) from error
+
+
+def _select(*, with_bodies: bool = False) -> Select[Any]:
+    if not with_bodies:
+        return select(*FIELDS)
+    return select(*FIELDS, bodies.c.request_body, bodies.c.response_body).select_from(calls.outerjoin(bodies))
+
+
+def _readable(row: Row[Any]) -> dict[str, Any]:
+    call = row._asdict()
+    call["started_at"] = values.rfc3339(call["started_at"])
+    if call["cost"] is not None:
+        call["cost"] = f"{call['cost']:f}"
+    return call
