@@ -1,0 +1,123 @@
+"""What a call cost, by the public price lists that the package genai-prices carries.
+
+    price(inference, started_at) -> Price | None
+
+Owns the mapping from our providers' names to the price list's, and the rule when a call has
+no price: an unknown provider or model, unknown usage, or a model that isn't priced by the
+token. Must not know where prices are stored or shown.
+
+The list comes with the package and is never fetched. genai-prices can update itself in the
+background, but only where somebody starts that; we don't. Its own look-ups keep every name
+they ever saw, and names come from clients, so ours is bounded.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from functools import cache, lru_cache
+
+import genai_prices
+from genai_prices import data_snapshot
+from genai_prices.types import ModelInfo, ModelPrice, Provider, StartDateConstraint
+
+from llmtoken.inference import Inference, Usage
+
+log = logging.getLogger(__name__)
+
+PROVIDERS = {
+    "aws.bedrock": "aws",
+    "azure.ai.inference": "azure",
+    "azure.ai.openai": "azure",
+    "fireworks_ai": "fireworks",
+    "gcp.gemini": "google",
+    "gcp.gen_ai": "google",
+    "gcp.vertex_ai": "google",
+    "mistral_ai": "mistral",
+    "moonshot_ai": "moonshotai",
+    "voyage_ai": "voyageai",
+    "x_ai": "x-ai",
+    "z_ai": "zai",
+}
+"""`gen_ai.provider.name` to the price list's identifier, where they differ."""
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What one call cost, in US dollars, and which price of which list said so."""
+
+    amount: Decimal
+    version: str
+    """`genai-prices/0.2.3 openai/gpt-4o-mini`, with `@2025-12-31` where the price began on a known day."""
+
+
+def price(inference: Inference, started_at: datetime) -> Price | None:
+    """The price of a call that began at `started_at` (aware), or `None` when it has none. Never raises.
+
+    Cached input, reasoning and audio have their own rates where the list knows them. Which
+    service tier or cache lifetime was bought isn't known here: the list's standard applies.
+    """
+    usage = inference.usage
+    if usage.input_tokens is None or (usage.output_tokens is None and inference.operation_name != "embeddings"):
+        return None
+    found = _find(inference.provider_name, inference.response_model, inference.request_model)
+    if found is None:
+        return None
+    provider, model = found
+    rates = model.get_prices(started_at)
+    if not _priced_by_token(rates, usage):
+        return None
+    try:
+        amount = model.calc_price(_usage(usage), provider, genai_request_timestamp=started_at).total_price
+    except (ValueError, ArithmeticError) as error:
+        log.warning("No price for %s/%s: %s", provider.id, model.id, error)
+        return None
+    return Price(amount, _version(provider, model, rates))
+
+
+@lru_cache(maxsize=4096)
+def _find(provider_name: str | None, *models: str | None) -> tuple[Provider, ModelInfo] | None:
+    """The price list's provider and model; the first of our model names that it knows counts."""
+    provider = _providers().get(PROVIDERS.get(provider_name or "", provider_name or ""))
+    if provider is None:
+        return None
+    everyone = list(_providers().values())
+    found = (provider.find_model(model, all_providers=everyone) for model in models if model)
+    model = next(filter(None, found), None)
+    return (provider, model) if model else None
+
+
+@cache
+def _providers() -> dict[str, Provider]:
+    """The bundled list by identifier; reading it takes half a second, once."""
+    return {provider.id: provider for provider in data_snapshot.get_snapshot().providers}
+
+
+def _priced_by_token(rates: ModelPrice, usage: Usage) -> bool:
+    """Whether each side that was used has a rate; models priced by the hour or page would look free."""
+    return not (usage.input_tokens and rates.input_mtok is None) and not (
+        usage.output_tokens and rates.output_mtok is None
+    )
+
+
+def _usage(usage: Usage) -> genai_prices.Usage:
+    return genai_prices.Usage(
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        cache_read_tokens=usage.cache_read_input_tokens,
+        cache_write_tokens=usage.cache_write_input_tokens,
+        output_reasoning_tokens=usage.reasoning_output_tokens,
+        input_audio_tokens=usage.input_audio_tokens,
+        output_audio_tokens=usage.output_audio_tokens,
+    )
+
+
+def _version(provider: Provider, model: ModelInfo, rates: ModelPrice) -> str:
+    version = f"genai-prices/{genai_prices.__version__} {provider.id}/{model.id}"
+    if isinstance(model.prices, list):
+        for one in model.prices:
+            if one.prices is rates and isinstance(one.constraint, StartDateConstraint):
+                return f"{version}@{one.constraint.start_date}"
+    return version
