@@ -24,6 +24,10 @@ class Reply:
 
     headers: Mapping[str, str] = field(default_factory=dict)
     """The response's headers, for APIs that report usage there."""
+    path: str = ""
+    """The request's path, for APIs that name the reply there."""
+    operation_name: str | None = None
+    """What was done, for the few APIs of which neither method nor path says it."""
     id: str | None = None
     model: str | None = None
     finish_reasons: list[str] = field(default_factory=list)
@@ -42,15 +46,16 @@ class Reply:
     """`Event.end` of each event that carried generated output, in order."""
 
 
-_DEPLOYMENT = re.compile(r"/deployments/([^/]+)/")
+_IN_PATH = re.compile(r"/(?:deployments|serving-endpoints)/([^/]+)/(?!completions)")
 
 
 def model_asked_for(exchange: Exchange) -> str | None:
-    """`model` of the request; Azure's older paths name the deployment, which stands for the model."""
-    if model := text(mapping(exchange.request.json).get("model")):
+    """`model` of the request (watsonx: `model_id`); on Azure and Databricks the path may name what stands for it."""
+    request = mapping(exchange.request.json)
+    if model := text(request.get("model")) or text(request.get("model_id")):
         return model
-    deployment = _DEPLOYMENT.search(exchange.path)
-    return unquote(deployment[1]) if deployment else None
+    found = _IN_PATH.search(exchange.path)
+    return unquote(found[1]) if found else None
 
 
 def _never(_request: Json, _reply: Json) -> bool:
@@ -88,6 +93,8 @@ class Api:
     """Whether the operation uses tokens that may be counted when usage is missing."""
     streams: bool = True
     """Whether a reply that comes as events is a stream; false for files of JSON lines."""
+    says_text: bool = False
+    """Whether plain text is a proper reply, as of a transcription."""
     looks_like: Callable[[Json, Json], bool] = _never
     """From the request's and the reply's (or its first event's) fields: whether it is this API."""
     request_model: Callable[[Exchange], str | None] = model_asked_for

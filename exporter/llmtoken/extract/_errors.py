@@ -36,10 +36,10 @@ def error_in(body: Mapping[str, Any]) -> str | None:
 
 
 def error_type(status: int | None, headers: Mapping[str, str], body: Any) -> str | None:
-    """The error of a whole reply: the provider's word, else `http_` and the status; `None` when it worked."""
-    if type(body) is list and body:
-        # Google wraps errors of streaming calls in an array.
-        body = body[0]
+    """The error of a reply: the provider's word, else `http_` and the status; `None` when it worked.
+
+    `body` is its JSON value, or the first event's: Google wraps an error in an array.
+    """
     found = error_in(mapping(body))
     if status is None or status < FAILED:
         return found

@@ -91,6 +91,11 @@ def text_prompt(value: Any) -> Prompt:
     )
 
 
+def text_completion(value: Any) -> Completion:
+    """A reply that is one text, or the pieces of it."""
+    return Completion(texts=(said(value),))
+
+
 class Choices:
     """Puts the pieces of streamed choices together: texts, tool calls, reasoning."""
 

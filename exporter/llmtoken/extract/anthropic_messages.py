@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from llmtoken.exchange import Body, Event
-from llmtoken.extract import _texts
-from llmtoken.extract._api import Api, Json, Reply
+from llmtoken.extract import _google, _texts
+from llmtoken.extract._api import Api, Json, Reply, model_asked_for
 from llmtoken.extract._errors import error_in
 from llmtoken.extract._fields import integer, mapping, mappings, text
 from llmtoken.extract._usage import anthropic_usage
@@ -125,6 +125,7 @@ API = Api(
     operation_name="chat",
     path=r"/v1/messages|/anthropic/models/[^/]+:(?:raw|streamRaw)Predict",
     looks_like=looks_like,
+    request_model=lambda exchange: model_asked_for(exchange) or _google.model_in_path(exchange),
     whole=whole,
     streamed=streamed,
     prompt=prompt,

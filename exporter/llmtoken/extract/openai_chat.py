@@ -1,7 +1,7 @@
 """OpenAI's chat completions: `POST …/chat/completions`, the form that most other servers speak.
 
 Also read here, since they differ in fields only: Azure, Mistral, Groq, DeepSeek, xAI,
-OpenRouter, Together, Perplexity, Databricks, watsonx's and Cohere's compatible endpoints,
+OpenRouter, Together, Perplexity, Databricks, watsonx's chat, Cohere's compatible endpoint,
 vLLM, llama.cpp, Ollama's /v1, TGI, Xinference, Writer's `/v1/chat`.
 Source: https://platform.openai.com/docs/api-reference/chat
 """
@@ -113,7 +113,7 @@ def looks_like(request: Json, reply: Json) -> bool:
 API = Api(
     name="openai.chat",
     operation_name="chat",
-    path=r"/chat/completions|/v1/chat",
+    path=r"/(?:chat|fim|agents)/completions|/v1/chat|/text/chat(?:_stream)?",
     looks_like=looks_like,
     whole=whole,
     streamed=streamed,

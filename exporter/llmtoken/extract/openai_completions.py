@@ -56,7 +56,7 @@ def looks_like(request: Json, reply: Json) -> bool:
 API = Api(
     name="openai.completions",
     operation_name="text_completion",
-    path=r"(?<!/chat)/completions",
+    path=r"(?<!/chat)(?<!/fim)(?<!/agents)/completions",
     looks_like=looks_like,
     whole=whole,
     streamed=streamed,

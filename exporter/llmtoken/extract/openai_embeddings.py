@@ -44,7 +44,7 @@ def looks_like(request: Json, reply: Json) -> bool:
 API = Api(
     name="openai.embeddings",
     operation_name="embeddings",
-    path=r"/embeddings",
+    path=r"/(?:multimodal)?embeddings",
     looks_like=looks_like,
     whole=whole,
     prompt=prompt,

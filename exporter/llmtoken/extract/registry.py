@@ -17,11 +17,37 @@ from typing import Any
 from llmtoken import timing
 from llmtoken.exchange import Exchange
 from llmtoken.extract import (
+    anthropic_batches,
+    anthropic_complete,
     anthropic_messages,
+    bedrock_converse,
+    bedrock_invoke,
+    cohere_chat,
+    cohere_embed,
+    cohere_generate,
+    cohere_rerank,
+    gemini_batches,
+    gemini_embed,
+    gemini_generate_content,
+    gemini_interactions,
+    generic,
+    hugging_face_tgi,
+    llama_cpp_completion,
+    mistral_conversations,
+    ollama_chat,
+    ollama_embed,
+    ollama_generate,
+    openai_audio,
     openai_chat,
     openai_completions,
     openai_embeddings,
+    openai_images,
     openai_responses,
+    openai_runs,
+    openai_stored,
+    replicate_predictions,
+    uncounted,
+    watsonx,
 )
 from llmtoken.extract._api import Api, Reply
 from llmtoken.extract._errors import FAILED, error_type
@@ -37,11 +63,53 @@ APIS: tuple[Api, ...] = (
     openai_completions.API,
     openai_embeddings.API,
     anthropic_messages.API,
+    gemini_generate_content.API,
+    gemini_generate_content.STREAM,
+    bedrock_converse.API,
+    bedrock_converse.STREAM,
+    bedrock_invoke.API,
+    bedrock_invoke.STREAM,
+    cohere_chat.API,
+    ollama_chat.API,
+    ollama_generate.API,
+    openai_stored.RESPONSE,
+    openai_stored.CHAT,
+    openai_stored.COMPACT,
+    *uncounted.OTHER,
+    *uncounted.COUNT_TOKENS,
+    *uncounted.PAGES,
+    uncounted.BATCHES,
+    openai_runs.API,
+    openai_images.API,
+    openai_audio.SPEECH,
+    openai_audio.TRANSCRIPTIONS,
+    openai_audio.TRANSLATIONS,
+    anthropic_batches.API,
+    anthropic_complete.API,
+    gemini_embed.API,
+    gemini_embed.BATCH,
+    gemini_embed.PREDICT,
+    gemini_interactions.API,
+    gemini_interactions.RETRIEVE,
+    gemini_batches.API,
+    gemini_batches.RETRIEVE,
+    cohere_embed.API,
+    cohere_generate.API,
+    cohere_rerank.API,
+    mistral_conversations.API,
+    replicate_predictions.API,
+    watsonx.API,
+    watsonx.EMBEDDINGS,
+    hugging_face_tgi.API,
+    llama_cpp_completion.API,
+    ollama_embed.API,
+    generic.API,
 )
-"""Every API we read. Where several fit, the first one does."""
+"""Every API we read. Where several share a path, `looks_like` decides; where none does, the first one is taken."""
 
 PROBLEMS = {
     "unknown_api": "neither the path nor the bodies are of an API we know",
+    "generic_usage": "the API is unknown, but its reply says a usage in words that we know",
     "unreadable_reply": "the API is known, but its reply is neither JSON nor events (an HTML page, say)",
     "reader_failed": "a defect of ours in the reader of this API; please report it",
 }
@@ -67,16 +135,16 @@ def extract(exchange: Exchange) -> Extraction:
 
 def _extract(exchange: Exchange) -> Extraction:
     body = exchange.response
-    value = body.json if body.framing == "json" else body.events[0].data if body.events else None
-    reply_object, request_object = mapping(value), mapping(exchange.request.json)
+    first = body.json if body.framing == "json" else body.events[0].data if body.events else None
+    reply_object, request_object = mapping(first), mapping(exchange.request.json)
     api = _choose(exchange, request_object, reply_object)
-    reply, problem = _read(api, exchange, reply_object)
+    reply, problem = _read(api, exchange, first)
     address, port = server(exchange.upstream, exchange.host)
     complete = _complete(exchange, reply)
     return Extraction(
         api=api.name,
         inference=Inference(
-            operation_name=api.operation_name or None,
+            operation_name=reply.operation_name or api.operation_name or None,
             provider_name=provider_name(exchange, reply_object),
             server_address=address,
             server_port=port,
@@ -86,42 +154,51 @@ def _extract(exchange: Exchange) -> Extraction:
             finish_reasons=tuple(reply.finish_reasons),
             error_type=reply.error_type,
             stream=body.is_stream and api.streams,
-            tool_calls=reply.tool_calls,
+            tool_calls=None if problem else reply.tool_calls,
             usage=_sourced(reply, complete=complete),
             timing=timing.measure(exchange, reply.output_ends),
         ),
         complete=complete,
-        countable=api.countable and not reply.pending and not _failed(exchange),
+        countable=_countable(api, exchange, reply),
         prompt=partial(_collected, api.prompt, request_object, api.name),
         completion=partial(_collected, api.completion, body, api.name),
         problems=(problem,) if problem else (),
     )
 
 
-def _read(api: Api, exchange: Exchange, value: Mapping[str, Any]) -> tuple[Reply, str | None]:
+def _read(api: Api, exchange: Exchange, first: Any) -> tuple[Reply, str | None]:
     """What the reply says, and what was wrong with it. The error of a failed request is all that is read of it."""
     body = exchange.response
-    reply = Reply(headers=exchange.response_headers)
+    reply = Reply(headers=exchange.response_headers, path=exchange.path)
     if _failed(exchange) or body.framing == "json":
-        reply.error_type = error_type(exchange.status, exchange.response_headers, body.json)
+        reply.error_type = error_type(exchange.status, exchange.response_headers, first)
     if api is UNKNOWN:
         return reply, "unknown_api"
     if _failed(exchange):
         return reply, None
     try:
         if body.framing == "json":
-            api.whole(value, reply)
+            api.whole(mapping(first), reply)
             reply.usage_is_final = True
         elif body.is_stream:
             api.streamed(body.events, reply)
     except Exception:
         log.exception("Could not read a reply of %s", api.name)
-        return Reply(headers=reply.headers, error_type=reply.error_type), "reader_failed"
-    return reply, "unreadable_reply" if body.framing == "text" and not body.truncated else None
+        return Reply(error_type=reply.error_type), "reader_failed"
+    if api is generic.API:
+        return reply, "generic_usage"
+    unreadable = body.framing == "text" and not body.truncated and not api.says_text
+    return reply, "unreadable_reply" if unreadable else None
 
 
 def _failed(exchange: Exchange) -> bool:
     return exchange.status is not None and exchange.status >= FAILED
+
+
+def _countable(api: Api, exchange: Exchange, reply: Reply) -> bool:
+    """Whether missing usage may be counted: not before anything was made, nor where an error stands in its place."""
+    fruitless = reply.error_type is not None and not reply.output_ends
+    return api.countable and not (reply.pending or fruitless or _failed(exchange))
 
 
 def _choose(exchange: Exchange, request: Mapping[str, Any], reply: Mapping[str, Any]) -> Api:

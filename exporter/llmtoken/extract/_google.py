@@ -1,0 +1,86 @@
+"""What Google's generative APIs share: usage metadata, contents, the model in the path.
+
+AI Studio and Vertex differ in where they are mounted, not in their bodies.
+Source: https://ai.google.dev/api/generate-content#UsageMetadata
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import unquote
+
+from llmtoken.exchange import Exchange
+from llmtoken.extract import _texts
+from llmtoken.extract._api import Json
+from llmtoken.extract._fields import first_mapping, integer, mappings, text, total
+from llmtoken.extract._usage import billable
+from llmtoken.inference import Message, Prompt, ToolCall, Usage
+
+_MODEL = re.compile(r"/(?:models|tunedModels|endpoints)/([^/:]+):")
+
+
+def model_in_path(exchange: Exchange) -> str | None:
+    """`…/models/{model}:method`."""
+    found = _MODEL.search(exchange.path)
+    return unquote(found[1]) if found else None
+
+
+def word(value: Any) -> str | None:
+    """A name of an enumeration; some proxies pass on its number instead."""
+    return str(value) if type(value) is int else text(value)
+
+
+def usage_metadata(usage: Json) -> Usage:
+    """`usageMetadata`: thoughts and tool-use prompts come on top of candidates and prompt, cached content doesn't."""
+    tool_use, thoughts = integer(usage.get("toolUsePromptTokenCount")), integer(usage.get("thoughtsTokenCount"))
+    return billable(
+        input_tokens=total(integer(usage.get("promptTokenCount")), tool_use),
+        output_tokens=total(integer(usage.get("candidatesTokenCount")), thoughts),
+        total_tokens=integer(usage.get("totalTokenCount")),
+        cache_read=integer(usage.get("cachedContentTokenCount")),
+        reasoning=thoughts,
+        input_audio=_audio(usage.get("promptTokensDetails")),
+        output_audio=_audio(usage.get("candidatesTokensDetails")),
+    )
+
+
+def _audio(details: Any) -> int | None:
+    return total(*(integer(part.get("tokenCount")) for part in mappings(details) if part.get("modality") == "AUDIO"))
+
+
+def contents_prompt(request: Json) -> Prompt:
+    """System instruction, contents and function declarations; REST allows both spellings of every name."""
+    system = first_mapping(request, ("systemInstruction", "system_instruction"))
+    messages = [Message(role="system", text=_texts.said(system.get("parts")))] if system else []
+    asked = request.get("contents")
+    # A single content may stand without its array.
+    messages.extend(map(_message, [asked] if type(asked) is dict else mappings(asked)))
+    tools = [
+        tool
+        for group in mappings(request.get("tools"))
+        for tool in _texts.tools(group.get("functionDeclarations") or group.get("function_declarations"))
+    ]
+    return Prompt(messages=tuple(messages), tools=tuple(tools))
+
+
+def _message(content: Json) -> Message:
+    parts = mappings(content.get("parts"))
+    answers = (first_mapping(part, ("functionResponse", "function_response")).get("response") for part in parts)
+    return Message(
+        role=text(content.get("role")) or "user",
+        text=_texts.said(parts) + "".join(map(_texts.arguments, answers)),
+        tool_calls=tuple(
+            ToolCall(name=text(call.get("name")) or "", arguments=_texts.arguments(call.get("args")))
+            for part in parts
+            if (call := function_call(part))
+        ),
+    )
+
+
+def function_call(part: Json) -> Json:
+    """The call in a part, empty if there is none.
+
+    With `streamFunctionCallArguments` a call comes in several parts, of which only the first has its name.
+    """
+    return first_mapping(part, ("functionCall", "function_call"))

@@ -1,0 +1,33 @@
+"""Rerank: `POST …/rerank`, of Cohere and of those who speak it (Voyage, Jina, vLLM, Xinference).
+
+Cohere bills searches, not tokens; others say how many tokens they read.
+Source: https://docs.cohere.com/reference/rerank and https://docs.voyageai.com/reference/reranker-api
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from llmtoken.extract._api import Api, Json, Reply
+from llmtoken.extract._fields import mapping, text
+from llmtoken.extract._usage import openai_usage
+from llmtoken.extract.cohere_chat import cohere_usage
+
+
+def whole(body: Json, reply: Reply) -> None:
+    """Read the results. Nothing is generated, so a total that stands alone is the input."""
+    reply.id, reply.model = text(body.get("id")), text(body.get("model"))
+    usage = openai_usage(body.get("usage"))
+    if not usage.known:
+        usage = replace(usage, input_tokens=usage.total_tokens)
+    reply.usage = usage if usage.known else cohere_usage(mapping(body.get("meta")))
+
+
+API = Api(
+    name="cohere.rerank",
+    operation_name="rerank",
+    path=r"/rerank",
+    countable=False,
+    looks_like=lambda request, _reply: "query" in request and "documents" in request,
+    whole=whole,
+)

@@ -1,0 +1,51 @@
+"""Google's embeddings: embedContent and batchEmbedContents on AI Studio, predict on Vertex.
+
+Source: https://ai.google.dev/api/embeddings and
+https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/text-embeddings-api
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from llmtoken.extract import _texts
+from llmtoken.extract._api import Api, Json, Reply
+from llmtoken.extract._fields import integer, mapping, mappings, total
+from llmtoken.extract._google import model_in_path, usage_metadata
+from llmtoken.extract._usage import billable
+from llmtoken.inference import Prompt
+
+
+def whole(body: Json, reply: Reply) -> None:
+    """Read embeddings; newer models say `usageMetadata`, older ones nothing."""
+    reply.usage = usage_metadata(mapping(body.get("usageMetadata")))
+
+
+def predicted(body: Json, reply: Reply) -> None:
+    """Read predictions: each text embedding says how many tokens its text had."""
+    predictions = mappings(body.get("predictions"))
+    counts = (mapping(mapping(one.get("embeddings")).get("statistics")).get("token_count") for one in predictions)
+    reply.usage = billable(input_tokens=total(*map(integer, counts)))
+
+
+def prompt(request: Json) -> Prompt | None:
+    """The contents to embed."""
+    contents = [one.get("content") for one in mappings(request.get("requests"))] or [request.get("content")]
+    return Prompt(texts=tuple(_texts.said(mapping(content).get("parts")) for content in contents))
+
+
+def instances(request: Json) -> Prompt | None:
+    """The texts to embed; images and other instances have none."""
+    return Prompt(texts=tuple(_texts.said(one.get("content")) for one in mappings(request.get("instances"))))
+
+
+API = Api(
+    name="gemini.embedContent",
+    operation_name="embeddings",
+    path=r":embedContent",
+    request_model=model_in_path,
+    whole=whole,
+    prompt=prompt,
+)
+BATCH = replace(API, name="gemini.batchEmbedContents", path=r":batchEmbedContents")
+PREDICT = replace(API, name="gemini.predict", path=r":predict", whole=predicted, prompt=instances)

@@ -1,0 +1,105 @@
+"""Google's generateContent and streamGenerateContent, on AI Studio and Vertex.
+
+Streams are SSE (`alt=sse`) or one JSON array. They have no end marker: the last chunk is the
+one with the finish reason.
+Source: https://ai.google.dev/api/generate-content
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from llmtoken.exchange import Body, Event
+from llmtoken.extract import _texts
+from llmtoken.extract._api import Api, Json, Reply
+from llmtoken.extract._errors import error_in
+from llmtoken.extract._fields import mapping, mappings, text
+from llmtoken.extract._google import contents_prompt, function_call, model_in_path, usage_metadata, word
+from llmtoken.inference import Completion
+
+
+def whole(body: Json, reply: Reply) -> None:
+    """Read a `GenerateContentResponse`."""
+    reply.id, reply.model = text(body.get("responseId")), text(body.get("modelVersion"))
+    reply.usage = usage_metadata(mapping(body.get("usageMetadata")))
+    for candidate in mappings(body.get("candidates")):
+        if reason := word(candidate.get("finishReason")):
+            reply.finish_reasons.append(reason)
+        reply.tool_calls += _calls(_parts(candidate))
+
+
+def streamed(events: tuple[Event, ...], reply: Reply) -> None:
+    """Fold chunks, each of which is a `GenerateContentResponse`.
+
+    Usage grows from chunk to chunk, but a chunk may leave fields out that an earlier one had.
+    """
+    usage: dict[str, Any] = {}
+    finish: dict[int, str] = {}
+    seen: set[int] = set()
+    for event in events:
+        chunk = mapping(event.data)
+        for candidate in mappings(chunk.get("candidates")):
+            index = candidate.get("index")
+            number = index if type(index) is int else 0
+            seen.add(number)
+            parts = _parts(candidate)
+            if any(part.get("text") or part.get("inlineData") or function_call(part) for part in parts):
+                reply.output_ends.append(event.end)
+            reply.tool_calls += _calls(parts)
+            if reason := word(candidate.get("finishReason")):
+                finish[number] = reason
+        if said := mapping(chunk.get("usageMetadata")):
+            usage.update(said)
+            reply.usage_is_final = bool(finish) and seen <= finish.keys()
+        reply.id = reply.id or text(chunk.get("responseId"))
+        reply.model = reply.model or text(chunk.get("modelVersion"))
+        if chunk.get("error") or event.name == "error":
+            reply.error_type = error_in(chunk) or reply.error_type
+    reply.finish_reasons = [finish[index] for index in sorted(finish)]
+    reply.finished = bool(finish) and seen <= finish.keys()
+    reply.usage = usage_metadata(usage)
+
+
+def _parts(candidate: Json) -> list[dict[str, Any]]:
+    return mappings(mapping(candidate.get("content")).get("parts"))
+
+
+def _calls(parts: list[dict[str, Any]]) -> int:
+    return sum("name" in function_call(part) for part in parts)
+
+
+def completion(body: Body) -> Completion | None:
+    """A text per candidate, the visible thoughts and the function calls."""
+    choices, calls = _texts.Choices(), 0
+    for chunk in _texts.values(body):
+        for candidate in mappings(mapping(chunk).get("candidates")):
+            index = candidate.get("index")
+            for part in _parts(candidate):
+                if call := function_call(part):
+                    calls += "name" in call
+                    choices.add_call(calls, call.get("name"), call.get("args") or call.get("partialArgs"))
+                elif part.get("thought"):
+                    choices.add_reasoning(part.get("text"))
+                else:
+                    choices.add_text(index if type(index) is int else 0, part.get("text"))
+    return choices.completion()
+
+
+def looks_like(request: Json, reply: Json) -> bool:
+    """Candidates with usage metadata out; or contents in and nothing readable out."""
+    return "usageMetadata" in reply or "candidates" in reply or ("contents" in request and not reply)
+
+
+API = Api(
+    name="gemini.generateContent",
+    operation_name="generate_content",
+    path=r":generateContent",
+    looks_like=looks_like,
+    request_model=model_in_path,
+    whole=whole,
+    streamed=streamed,
+    prompt=contents_prompt,
+    completion=completion,
+)
+STREAM = replace(API, name="gemini.streamGenerateContent", path=r":streamGenerateContent", looks_like=lambda *_: False)

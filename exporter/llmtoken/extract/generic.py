@@ -1,0 +1,54 @@
+"""Unknown APIs whose replies say their usage in words that we know. Marked as such.
+
+A reader for an API of its own is better: this one knows no finish reasons, errors or texts.
+"""
+
+from __future__ import annotations
+
+from llmtoken.exchange import Event
+from llmtoken.extract._api import Api, Json, Reply
+from llmtoken.extract._fields import mapping, text
+from llmtoken.extract._google import usage_metadata
+from llmtoken.extract._usage import anthropic_usage, openai_usage
+from llmtoken.extract.bedrock_converse import converse_usage
+from llmtoken.inference import Usage
+
+
+def usage_in(body: Json) -> Usage:
+    """The usage of an object, in whoever's words."""
+    inner = mapping(body.get("response")) or mapping(body.get("result"))
+    said = mapping(body.get("usage")) or mapping(inner.get("usage"))
+    if "inputTokens" in said:
+        return converse_usage(said)
+    if "cache_creation_input_tokens" in said and "input_tokens" in said and "total_tokens" not in said:
+        return anthropic_usage(said)
+    return openai_usage(said) if said else usage_metadata(mapping(body.get("usageMetadata")))
+
+
+def whole(body: Json, reply: Reply) -> None:
+    """Read the id, the model and the usage."""
+    reply.id, reply.model = text(body.get("id")), text(body.get("model"))
+    reply.usage = usage_in(body)
+
+
+def streamed(events: tuple[Event, ...], reply: Reply) -> None:
+    """The last usage that was said holds; whether more was to come, nobody knows."""
+    for event in events:
+        data = mapping(event.data)
+        usage = usage_in(data)
+        if usage.known:
+            reply.usage = usage
+        reply.id, reply.model = reply.id or text(data.get("id")), reply.model or text(data.get("model"))
+        reply.done = reply.done or event.data == "[DONE]"
+    reply.finished = reply.usage.known
+
+
+API = Api(
+    name="generic",
+    operation_name="",
+    path=r"(?!)",
+    countable=False,
+    looks_like=lambda _request, reply: usage_in(reply).known,
+    whole=whole,
+    streamed=streamed,
+)

@@ -1,0 +1,101 @@
+"""Operations that use no tokens of their own: counting, lists, files, moderation, pages.
+
+They are named so that nobody takes their numbers for usage. One line each; an operation that
+reports usage has a file of its own.
+"""
+
+from __future__ import annotations
+
+from llmtoken.extract import _google, bedrock_converse
+from llmtoken.extract._api import Api, Json, Reply
+from llmtoken.extract._fields import text
+
+ANY = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
+
+
+def _named(body: Json, reply: Reply) -> None:
+    reply.id, reply.model = text(body.get("id")), text(body.get("model"))
+
+
+COUNT_TOKENS = (
+    Api(name="anthropic.count_tokens", operation_name="count_tokens", path=r"/messages/count_tokens", countable=False),
+    Api(
+        name="gemini.countTokens",
+        operation_name="count_tokens",
+        path=r":(?:countTokens|computeTokens)",
+        countable=False,
+        request_model=_google.model_in_path,
+    ),
+    Api(
+        name="bedrock.count-tokens",
+        operation_name="count_tokens",
+        path=r"/model/.+/count-tokens",
+        countable=False,
+        request_model=bedrock_converse.model_in_path,
+    ),
+    Api(
+        name="openai.responses.input_tokens",
+        operation_name="count_tokens",
+        path=r"/responses/input_tokens",
+        countable=False,
+    ),
+    Api(
+        name="tokenize",
+        operation_name="count_tokens",
+        path=r"/(?:tokenize|detokenize|tokenization|apply-template|tokenize-text)",
+        countable=False,
+    ),
+)
+
+PAGES = (
+    Api(name="openai.moderations", operation_name="moderation", path=r"/moderations", countable=False, whole=_named),
+    Api(name="mistral.ocr", operation_name="ocr", path=r"/ocr", countable=False, whole=_named),
+)
+
+BATCHES = Api(
+    name="anthropic.batches",
+    operation_name="batch",
+    path=r"/v1/messages/batches(?:/[^/]+(?:/cancel)?)?",
+    methods=ANY,
+    countable=False,
+)
+
+OTHER = (
+    Api(
+        name="openai.other",
+        operation_name="manage",
+        path=r"(?<!/messages)/(?:models|files|batches|conversations|vector_stores|assistants|threads|fine_tuning|uploads|containers"
+        r"|evals|skills|videos|organization|engines)(?:/[^:]+)?",
+        methods=ANY,
+        countable=False,
+    ),
+    Api(
+        name="openai.other",
+        operation_name="manage",
+        path=r"/(?:chat/completions(?:/[^/]+/messages)?|responses/[^/]+/input_items)",
+        methods=frozenset({"GET", "DELETE", "HEAD", "OPTIONS"}),
+        countable=False,
+    ),
+    Api(
+        name="openai.other",
+        operation_name="manage",
+        path=r"/(?:chat/completions|responses|interactions)/[^/]+",
+        methods=frozenset({"DELETE"}),
+        countable=False,
+    ),
+    Api(
+        name="ollama.other",
+        operation_name="manage",
+        path=r"/api/(?:tags|show|ps|pull|push|create|copy|delete|version|blobs/[^/]+)",
+        methods=ANY,
+        countable=False,
+        streams=False,
+    ),
+    Api(
+        name="server.other",
+        operation_name="manage",
+        path=r"/(?:health|ping|ready|metrics|version|props|slots|info)",
+        methods=ANY,
+        countable=False,
+    ),
+)
