@@ -137,7 +137,7 @@ def test_threads_agree() -> None:
     pricing._find.cache_clear()
     inference = call("openrouter", "openai/gpt-4o-mini", input_tokens=1000, output_tokens=1000)
     with ThreadPoolExecutor(8) as threads:
-        assert len({cost for cost in threads.map(lambda _: pricing.price(inference, NOW), range(64))}) == 1
+        assert len(set(threads.map(lambda _: pricing.price(inference, NOW), range(64)))) == 1
 
 
 def theirs(usage: genai_prices.Usage, inference: Inference) -> Decimal:
