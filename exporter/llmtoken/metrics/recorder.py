@@ -27,7 +27,7 @@ from prometheus_client.openmetrics import exposition as openmetrics
 from llmtoken import __version__
 from llmtoken.call import Call
 from llmtoken.errors import ConfigError
-from llmtoken.metrics import instruments as i
+from llmtoken.metrics import instruments
 from llmtoken.metrics.ledger import Ledger
 from llmtoken.metrics.names import OTHER, Names
 from llmtoken.report import Source
@@ -59,7 +59,7 @@ class Metrics:
             resource=Resource({"service.name": "llmtoken", "service.version": __version__}),
             exemplar_filter=AlwaysOffExemplarFilter(),
             shutdown_on_exit=False,
-            views=[_view(instrument) for instrument in i.INSTRUMENTS],
+            views=[_view(instrument) for instrument in instruments.INSTRUMENTS],
         )
         self._meter = self._provider.get_meter("llmtoken")
         if isinstance(self._meter, NoOpMeter):
@@ -77,38 +77,40 @@ class Metrics:
         self._start_at_zero()
 
     def _declare(self) -> None:
-        self._token_usage = self._histogram(i.TOKEN_USAGE)
-        self._duration = self._histogram(i.DURATION)
-        self._time_to_first_chunk = self._histogram(i.TIME_TO_FIRST_CHUNK)
-        self._time_per_output_chunk = self._histogram(i.TIME_PER_OUTPUT_CHUNK)
-        self._input_tokens = self._counter(i.INPUT_TOKENS)
-        self._output_tokens = self._counter(i.OUTPUT_TOKENS)
-        self._cache_read_tokens = self._counter(i.CACHE_READ_TOKENS)
-        self._cache_write_tokens = self._counter(i.CACHE_WRITE_TOKENS)
-        self._reasoning_tokens = self._counter(i.REASONING_TOKENS)
-        self._requests = self._counter(i.REQUESTS)
-        self._output_speed = self._histogram(i.OUTPUT_SPEED)
-        self._cost = self._counter(i.COST)
-        self._unpriced = self._counter(i.UNPRICED)
-        self._reports = self._counter(i.REPORTS)
-        self._plugin_dropped = self._counter(i.PLUGIN_DROPPED)
-        self._plugin_failed = self._counter(i.PLUGIN_FAILED)
-        self._parse_failures = self._counter(i.PARSE_FAILURES)
-        self._overflow = self._counter(i.OVERFLOW)
-        self._commit_duration = self._histogram(i.COMMIT_DURATION)
-        self._commit_rows = self._counter(i.COMMIT_ROWS)
+        self._token_usage = self._histogram(instruments.TOKEN_USAGE)
+        self._duration = self._histogram(instruments.DURATION)
+        self._time_to_first_chunk = self._histogram(instruments.TIME_TO_FIRST_CHUNK)
+        self._time_per_output_chunk = self._histogram(instruments.TIME_PER_OUTPUT_CHUNK)
+        self._input_tokens = self._counter(instruments.INPUT_TOKENS)
+        self._output_tokens = self._counter(instruments.OUTPUT_TOKENS)
+        self._cache_read_tokens = self._counter(instruments.CACHE_READ_TOKENS)
+        self._cache_write_tokens = self._counter(instruments.CACHE_WRITE_TOKENS)
+        self._reasoning_tokens = self._counter(instruments.REASONING_TOKENS)
+        self._requests = self._counter(instruments.REQUESTS)
+        self._output_speed = self._histogram(instruments.OUTPUT_SPEED)
+        self._cost = self._counter(instruments.COST)
+        self._unpriced = self._counter(instruments.UNPRICED)
+        self._reports = self._counter(instruments.REPORTS)
+        self._plugin_dropped = self._counter(instruments.PLUGIN_DROPPED)
+        self._plugin_failed = self._counter(instruments.PLUGIN_FAILED)
+        self._parse_failures = self._counter(instruments.PARSE_FAILURES)
+        self._overflow = self._counter(instruments.OVERFLOW)
+        self._commit_duration = self._histogram(instruments.COMMIT_DURATION)
+        self._commit_rows = self._counter(instruments.COMMIT_ROWS)
         self._last_commit = self._meter.create_gauge(
-            i.LAST_COMMIT.name, unit=i.LAST_COMMIT.unit, description=i.LAST_COMMIT.description
+            instruments.LAST_COMMIT.name,
+            unit=instruments.LAST_COMMIT.unit,
+            description=instruments.LAST_COMMIT.description,
         )
 
     def _start_at_zero(self) -> None:
         """Show what may never happen from the start, so that the first time is an increase."""
         for counter in (self._plugin_dropped, self._plugin_failed, self._commit_rows):
             counter.add(0)
-        for outcome in i.OUTCOMES:
-            self._reports.add(0, {i.OUTCOME: outcome})
+        for outcome in instruments.OUTCOMES:
+            self._reports.add(0, {instruments.OUTCOME: outcome})
         for dimension in self._names:
-            self._overflow.add(0, {i.DIMENSION: dimension})
+            self._overflow.add(0, {instruments.DIMENSION: dimension})
 
     # ── What happened ───────────────────────────────────────────────────────────────────
 
@@ -121,14 +123,14 @@ class Metrics:
 
     def reports(self, *, accepted: int = 0, duplicates: int = 0, rejected: int = 0) -> None:
         """Count reports by what became of them."""
-        for outcome, count in zip(i.OUTCOMES, (accepted, duplicates, rejected), strict=True):
+        for outcome, count in zip(instruments.OUTCOMES, (accepted, duplicates, rejected), strict=True):
             if count:
-                self._reports.add(count, {i.OUTCOME: outcome})
+                self._reports.add(count, {instruments.OUTCOME: outcome})
 
     def parse_failures(self, problem: str, n: int = 1) -> None:
         """Count something that could not be understood."""
         sums: _Sums = defaultdict(int)
-        self._parse_failures.add(n, {i.PROBLEM: self._name("problem", problem, sums)})
+        self._parse_failures.add(n, {instruments.PROBLEM: self._name("problem", problem, sums)})
         _add(sums)
 
     def plugin(self, source: Source) -> None:
@@ -154,9 +156,9 @@ class Metrics:
     ) -> None:
         """Show these numbers; each is asked for at every scrape, in the scraping thread. Call once."""
         for instrument, read in (
-            (i.QUEUE_REPORTS, queue_reports),
-            (i.QUEUE_BYTES, queue_bytes),
-            (i.DATABASE_BYTES, database_bytes),
+            (instruments.QUEUE_REPORTS, queue_reports),
+            (instruments.QUEUE_BYTES, queue_bytes),
+            (instruments.DATABASE_BYTES, database_bytes),
         ):
             self._meter.create_observable_gauge(
                 instrument.name,
@@ -187,16 +189,21 @@ class Metrics:
     def _record_one(self, call: Call, sums: _Sums) -> None:
         failed = call.error_type is not None
         subject = _known(
-            (i.OPERATION, self._name("operation", call.operation_name, sums)),
-            (i.PROVIDER, self._name("provider", call.provider_name, sums)),
-            (i.REQUEST_MODEL, self._name("model", call.request_model, sums, failed=failed)),
-            (i.RESPONSE_MODEL, self._name("model", call.response_model, sums, failed=failed)),
+            (instruments.OPERATION, self._name("operation", call.operation_name, sums)),
+            (instruments.PROVIDER, self._name("provider", call.provider_name, sums)),
+            (instruments.REQUEST_MODEL, self._name("model", call.request_model, sums, failed=failed)),
+            (instruments.RESPONSE_MODEL, self._name("model", call.response_model, sums, failed=failed)),
         )
-        error = _known((i.ERROR_TYPE, self._name("error", call.error_type, sums)))
-        source = (i.USAGE_SOURCE, call.usage_source)
-        consumer = _known((i.CONSUMER, self._name("consumer", call.consumer, sums, failed=failed)))
+        error = _known((instruments.ERROR_TYPE, self._name("error", call.error_type, sums)))
+        source = (instruments.USAGE_SOURCE, call.usage_source)
+        consumer = _known((instruments.CONSUMER, self._name("consumer", call.consumer, sums, failed=failed)))
 
-        requests = _known((i.STREAM, call.stream), (i.STATUS_CODE, call.http_status), (i.ABORTED, call.aborted), source)
+        requests = _known(
+            (instruments.STREAM, call.stream),
+            (instruments.STATUS_CODE, call.http_status),
+            (instruments.ABORTED, call.aborted),
+            source,
+        )
         sums[self._requests, (*subject, *error, *requests)] += 1
 
         self._duration.record(call.duration, dict((*subject, *error)))
@@ -210,7 +217,7 @@ class Metrics:
 
         for token_type, tokens in (("input", call.input_tokens), ("output", call.output_tokens)):
             if tokens is not None:
-                self._token_usage.record(tokens, dict((*subject, (i.TOKEN_TYPE, token_type))))
+                self._token_usage.record(tokens, dict((*subject, (instruments.TOKEN_TYPE, token_type))))
         for counter, tokens in (
             (self._input_tokens, call.input_tokens),
             (self._output_tokens, call.output_tokens),
@@ -229,19 +236,19 @@ class Metrics:
     def _name(self, dimension: str, name: str | None, sums: _Sums, *, failed: bool = False) -> str:
         label = self._names[dimension].label(name, failed=failed)
         if label == OTHER:
-            sums[self._overflow, ((i.DIMENSION, dimension),)] += 1
+            sums[self._overflow, ((instruments.DIMENSION, dimension),)] += 1
         return label
 
     # ── Instruments ─────────────────────────────────────────────────────────────────────
 
-    def _counter(self, instrument: i.Instrument) -> Counter:
+    def _counter(self, instrument: instruments.Instrument) -> Counter:
         return self._meter.create_counter(instrument.name, instrument.unit, instrument.description)
 
-    def _histogram(self, instrument: i.Instrument) -> Histogram:
+    def _histogram(self, instrument: instruments.Instrument) -> Histogram:
         return self._meter.create_histogram(instrument.name, instrument.unit, instrument.description)
 
 
-def _view(instrument: i.Instrument) -> View:
+def _view(instrument: instruments.Instrument) -> View:
     buckets = ExplicitBucketHistogramAggregation(instrument.buckets, record_min_max=False)
     return View(
         instrument_name=instrument.name,
