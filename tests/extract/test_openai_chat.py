@@ -88,6 +88,18 @@ def test_groq_puts_usage_into_a_field_of_its_own() -> None:
     assert extraction.inference.provider_name == "groq"
 
 
+def test_llama_cpp_says_it_in_its_timings_when_nobody_asked_for_usage() -> None:
+    timings = {"cache_n": 4, "prompt_n": 3, "prompt_ms": 0.6, "predicted_n": 2, "predicted_ms": 0.7}
+    usage = streamed(chunk("Hi"), chunk(finish="stop", timings=timings), "[DONE]").inference.usage
+    assert (usage.input_tokens, usage.output_tokens, usage.total_tokens) == (7, 2, 9)
+    assert (usage.cache_read_input_tokens, usage.source) == (4, "reported")
+
+
+def test_timings_that_leave_out_the_cache_do_not_say_how_much_went_in() -> None:
+    timings = {"prompt_n": 3, "predicted_n": 2}
+    assert streamed(chunk("Hi"), chunk(finish="stop", timings=timings), "[DONE]").inference.usage == Usage()
+
+
 def test_a_stream_without_usage_is_complete_and_left_to_be_counted() -> None:
     extraction = streamed(chunk("Hel"), chunk("lo"), chunk(finish="stop"), "[DONE]")
     assert extraction.complete

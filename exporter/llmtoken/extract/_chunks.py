@@ -13,7 +13,7 @@ from llmtoken.exchange import Event
 from llmtoken.extract._api import Json, Reply
 from llmtoken.extract._errors import error_in
 from llmtoken.extract._fields import mapping, text
-from llmtoken.extract._usage import openai_usage
+from llmtoken.extract._usage import openai_usage, usage_in_timings
 
 DONE = "[DONE]"
 
@@ -21,7 +21,7 @@ DONE = "[DONE]"
 def fold(events: tuple[Event, ...], reply: Reply, output: Callable[[int, Json], Any]) -> None:  # noqa: C901 - one pass
     """Read a stream into `reply`. `output(index, choice)` says whether this piece of a choice is generated output.
 
-    Usage may sit on the last chunk, on every chunk as it grows, in `x_groq`, and be `null`
+    Usage may sit on the last chunk, on every chunk as it grows, in `x_groq` or `timings`, and be `null`
     in between; the last one that says something holds. It is final when every choice seen
     so far has finished, or on a chunk of its own without choices.
     """
@@ -46,7 +46,7 @@ def fold(events: tuple[Event, ...], reply: Reply, output: Callable[[int, Json], 
             reason = choice.get("finish_reason")
             if reason and type(reason) is str:
                 finish[index] = reason
-        said = chunk.get("usage") or _groq_usage(chunk)
+        said = chunk.get("usage") or _usage_elsewhere(chunk)
         if said and type(said) is dict:
             usage = said
             reply.usage_is_final = not choices or (bool(finish) and seen <= finish.keys())
@@ -61,5 +61,7 @@ def fold(events: tuple[Event, ...], reply: Reply, output: Callable[[int, Json], 
     reply.usage = openai_usage(usage, reply.model)
 
 
-def _groq_usage(chunk: Json) -> Any:
+def _usage_elsewhere(chunk: Json) -> Any:
+    if "timings" in chunk:
+        return usage_in_timings(mapping(chunk["timings"]))
     return mapping(chunk["x_groq"]).get("usage") if "x_groq" in chunk else None

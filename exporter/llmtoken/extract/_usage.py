@@ -116,6 +116,24 @@ def openai_usage(value: Any, model: str | None = None) -> Usage:
     )
 
 
+def usage_in_timings(timings: Mapping[str, Any]) -> dict[str, Any] | None:
+    """llama.cpp's `timings` in OpenAI's words; `None` when they don't say what came from its prompt cache.
+
+    They end its chat streams also when nobody asked for usage. `prompt_n` is the part of the prompt that had
+    to be processed, so without `cache_n`, which older builds leave out, the input isn't known.
+
+    Source: https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md, "Timings and context usage".
+    """
+    cached, fresh, output = (integer(timings.get(name)) for name in ("cache_n", "prompt_n", "predicted_n"))
+    if cached is None or fresh is None or output is None:
+        return None
+    return {
+        "prompt_tokens": cached + fresh,
+        "completion_tokens": output,
+        "prompt_tokens_details": {"cached_tokens": cached},
+    }
+
+
 def anthropic_usage(usage: Mapping[str, Any]) -> Usage:
     """Usage in Anthropic's words: what was read from or written to the cache comes on top of the input.
 
