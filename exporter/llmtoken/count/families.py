@@ -39,6 +39,9 @@ class Family:
     tools_as: Literal["typescript", "json"] = "json"
     """What the schemas of the tools are turned into."""
 
+    reads_schema: bool = False
+    """Whether the schema that the reply must follow is part of the input."""
+
     text: int = 0
     """Around each text of the reply: its channel and its end."""
     reasoning: int = 0
@@ -66,6 +69,7 @@ FAMILIES = (
         start=2,
         result=7,
         tools_as="typescript",
+        reads_schema=True,
         text=4,
         reasoning=6,
         call=11,
@@ -92,7 +96,8 @@ FAMILIES = (
         call=45,
     ),
     Family(name="claude", models=r"claude|anthropic", ratio=1.13, start=5, message=2, tools=300, text=3, call=45),
-    Family(name="gemini", models=r"gemini|gemma| gcp\.", ratio=1.04, start=0, message=0, tools=0, call=4),
+    Family(name="gemma", models=r"gemma", ratio=1.15, start=5, message=5),
+    Family(name="gemini", models=r"gemini| gcp\.", ratio=1.04, start=0, message=0, tools=0, call=4),
     Family(name="deepseek", models=r"deepseek", ratio=1.03, start=2, message=2, tools=220, call=33),
     Family(name="grok", models=r"grok| x_ai/", ratio=0.98, start=5, message=3, tools=130, call=12),
     Family(name="mistral-7b", models=r"mistral-tiny|mixtral|mistral-7b|open-mistral", ratio=1.24, start=1, message=2),
@@ -103,6 +108,13 @@ FAMILIES = (
     Family(name="qwen", models=r"qwen|qwq", ratio=1.03, message=5, tools=120, text=1, call=14),
     Family(name="glm", models=r"glm", ratio=1.02, start=2, message=3, tools=100, text=3, reasoning=1, call=4),
     Family(name="kimi", models=r"kimi", tools_as="typescript", tools=15, call=13),
+    # Cohere bills its preamble.
+    Family(name="command-r", models=r"command-r(?!7)", ratio=1.04, start=196, tools=650, text=1, call=35),
+    Family(
+        name="command-a", models=r"command-[ar]|cohere\.chat [^/]*/$", ratio=1.05, start=490, tools=890, text=3, call=30
+    ),
+    Family(name="command", models=r"command(?!-text|-light)", ratio=1.08, start=58),
+    Family(name="nova", models=r"nova-", start=0, message=0, tools=350, text=2, call=60),
     Family(name="sonar", models=r"sonar| perplexity/", start=0, message=0),
     Family(
         name="openai-responses",
@@ -110,9 +122,10 @@ FAMILIES = (
         result=3,
         tools=0,
         tools_as="typescript",
+        reads_schema=True,
         text=1,
     ),
-    Family(name="openai", models=r"", result=3, tools_as="typescript"),
+    Family(name="openai", models=r"", result=3, tools_as="typescript", reads_schema=True),
 )
 """First match wins. Names that tell nothing, such as a deployment's, are read as OpenAI's models."""
 

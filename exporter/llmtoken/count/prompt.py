@@ -26,7 +26,7 @@ def parts(prompt: Prompt, family: Family, model: str | None) -> Parts:
     """Take a prompt apart. A conversation is framed, plain texts and ready tokens are not."""
     if not prompt.messages:
         return Parts([*prompt.texts, *_tools(prompt, family)], prompt.token_count)
-    texts = [*prompt.texts, *_tools(prompt, family), *_schema(prompt)]
+    texts = [*prompt.texts, *_tools(prompt, family), *_schema(prompt, family)]
     tokens = prompt.token_count + family.start
     if prompt.tools:
         tokens += family.tools
@@ -74,6 +74,6 @@ def _tools(prompt: Prompt, family: Family) -> Iterator[str]:
         yield json.dumps(schema, ensure_ascii=False, default=dict)
 
 
-def _schema(prompt: Prompt) -> Iterator[str]:
-    if prompt.response_schema is not None:
+def _schema(prompt: Prompt, family: Family) -> Iterator[str]:
+    if family.reads_schema and prompt.response_schema is not None:
         yield json.dumps(prompt.response_schema, ensure_ascii=False, separators=(",", ":"), default=dict)
