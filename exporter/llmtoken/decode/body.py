@@ -26,8 +26,9 @@ MAX_CONTAINERS = 1_000_000
 MAX_VALUES = 4_000_000
 """Objects and arrays, and values, in one body: `[[],[],…` makes thirty times its size in memory."""
 
-_FIRST = re.compile(rb"(?:\xef\xbb\xbf)?\s*(.)", re.DOTALL)
+_FIRST = re.compile(rb"(?:\xef\xbb\xbf)?\s*+(.)", re.DOTALL)
 _OBJECTS = re.compile(rb"(?:\xef\xbb\xbf)?\s*\[\s*\{")
+_DATA_LINE = re.compile(rb"[\r\n]data:")
 _AWS = "application/vnd.amazon.eventstream"
 _SSE = "text/event-stream"
 _NDJSON = frozenset(
@@ -75,7 +76,10 @@ def read(report: Report, side: Side, headers: Mapping[str, str], *, limit: int) 
     plain = content.decoded(wire, headers.get("content-encoding", ""), limit=limit)
     media_type = _media_type(headers.get("content-type", ""))
     data = charset.to_utf8(plain.data, media_type.charset)
-    framed = _framed(data, media_type, side, on_wire=not plain.coded and data is plain.data)
+    if "content_encoding" in plain.problems and not plain.cut:
+        framed = _Framed("binary", opaque=True)  # nothing came out of the coding
+    else:
+        framed = _framed(data, media_type, side, on_wire=not plain.coded and data is plain.data)
 
     problems = {*plain.problems, *framed.problems, *framed.frames.problems}
     cut = truncated or plain.cut
@@ -117,6 +121,8 @@ def _framed(data: bytes, media_type: _MediaType, side: Side, *, on_wire: bool) -
 
 def _json(data: bytes, media_type: _MediaType, side: Side, *, on_wire: bool) -> _Framed | None:
     """A body that begins like an object or an array: one value, several, or the beginning of one."""
+    if media_type.name == _SSE and _DATA_LINE.search(data):
+        return _Framed("sse", frames=sse.read(data, on_wire=on_wire))
     if media_type.name in _NDJSON or ndjson.looks_like(data):
         frames = ndjson.read(data, on_wire=on_wire)
         # One value on several lines may be labelled so too: an error, as a rule.
@@ -126,10 +132,7 @@ def _json(data: bytes, media_type: _MediaType, side: Side, *, on_wire: bool) -> 
         elements = [event.data for event in frames.events]
         if elements and all(isinstance(element, dict) for element in elements):
             return _Framed("json_array", elements, frames)
-    framed = _value(data)
-    if framed is None and media_type.name == _SSE and (frames := sse.read(data, on_wire=on_wire)).events:
-        return _Framed("sse", frames=frames)
-    return framed or _salvaged(data, side)
+    return _value(data) or _salvaged(data, side)
 
 
 def _value(data: bytes) -> _Framed | None:

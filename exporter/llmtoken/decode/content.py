@@ -156,8 +156,8 @@ _CODINGS = {
     "x-gzip": _gzip,
     "deflate": _Coding(_deflate),
     "br": _Coding(lambda _: _Brotli()),
-    # A zstd stream has no way to ask for less: 512 bytes make at most 16 MiB.
-    "zstd": _Coding(lambda _: _Zstd(), _ZSTD, piece=512),
+    # A zstd stream has no way to ask for less. A block takes 4 bytes and makes at most 128 KiB.
+    "zstd": _Coding(lambda _: _Zstd(), _ZSTD, piece=128),
 }
 _ERRORS = (zlib.error, brotli.error, zstandard.ZstdError)
 
