@@ -36,6 +36,12 @@ demo: $(VENV)/.up ## Send a few requests through everything, show what was count
 test: $(VENV)/.dev ## Run every test
 	@$(BIN)/pytest $(ARGS)
 
+.PHONY: docs
+docs: $(VENV)/.dev ## Write the pages, dashboards and settings that are made from code
+	@$(BIN)/python -m llmtoken.cli.settings > docs/configuration.md
+	@$(BIN)/python -m llmtoken.metrics.document > docs/metrics.md
+	@$(BIN)/python -m grafana
+
 .PHONY: lint
 lint: $(VENV)/.dev ## Check style and types
 	@$(BIN)/ruff check .

@@ -24,7 +24,7 @@ from llmtoken.config import Settings
 from llmtoken.errors import LlmtokenError, QueueFull, StorageUnavailable
 from llmtoken.metrics import Metrics
 from llmtoken.payload import Content
-from llmtoken.reading import Reading, read
+from llmtoken.reading import PROBLEMS, Reading, read
 from llmtoken.report import Rejected
 
 log = logging.getLogger(__name__)
@@ -74,6 +74,8 @@ class Pipeline:
             queue_bytes=lambda: self._waiting_bytes,
             database_bytes=audit.size_bytes,
         )
+        for problem in PROBLEMS:
+            metrics.parse_failures(problem, 0)  # shown at 0, so that the first one is an increase
 
     def start(self) -> None:
         """Start the threads."""
