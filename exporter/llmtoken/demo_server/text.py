@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from llmtoken.count import encodings
+from llmtoken.count.tokenizer import Tokenizer
 
 CHAT = "demo-chat"
 EMBEDDING = "demo-embedding"
@@ -66,8 +67,8 @@ def count_messages(messages: Iterable[tuple[str, str]]) -> int:
 
 
 def count(text: str) -> int:
-    """Tokens of a text."""
-    return len(encodings.load(_ENCODING).encode_ordinary(text))
+    """Tokens of a text, whatever is in it."""
+    return Tokenizer(encodings.load(_ENCODING).encode_ordinary).count([text])
 
 
 def vector(text: str, dimensions: int) -> list[float]:

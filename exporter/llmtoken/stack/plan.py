@@ -163,7 +163,11 @@ def _traefik(data: Path, program: str, port: int, admin_port: int, environment: 
 def static_configuration(proxy: str, admin: str, routes: Path) -> dict[str, Any]:
     """Traefik's static configuration; `traefik/traefik.yml` is the same for docker compose's addresses."""
     return {
-        "entryPoints": {"llm": {"address": proxy}, "admin": {"address": admin}},
+        "entryPoints": {
+            "llm": {"address": proxy},
+            # Traefik ends when its last entry point does: time for the plugin to deliver what waits.
+            "admin": {"address": admin, "transport": {"lifeCycle": {"requestAcceptGraceTimeout": "2s"}}},
+        },
         "ping": {"entryPoint": "admin"},
         "metrics": {"prometheus": {"entryPoint": "admin"}},
         "providers": {"file": {"filename": str(routes)}},

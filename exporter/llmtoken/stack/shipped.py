@@ -13,7 +13,7 @@ from llmtoken.errors import StackError
 PLUGIN_MODULE = "github.com/lemonit-eric-mao/llmtoken"
 """The plugin's Go module: Traefik looks for it under `plugins-local/src/`."""
 
-_PLACES = (Path(__file__).resolve().parents[3], Path(__file__).resolve().parent / "shipped")
+_PLACES = (Path(__file__).resolve().parents[3], Path(__file__).resolve().parent / "files")
 
 
 def plugin() -> Path:

