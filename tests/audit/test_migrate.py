@@ -1,0 +1,63 @@
+"""The schema grows by an ordered ledger of changes, and ends up as the code believes it to be."""
+
+import re
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from llmtoken import audit
+from llmtoken.audit import Audit, migrate
+from llmtoken.audit.connect import connect
+from llmtoken.audit.schema import metadata
+
+
+def ledger() -> list[str]:
+    return [change.revision for change in ScriptDirectory.from_config(migrate._config()).walk_revisions()][::-1]
+
+
+def test_the_migrated_database_is_what_the_code_believes_it_to_be(store: Audit) -> None:
+    with store._connections.reader.connect() as connection:
+        options = {"version_table": migrate.LEDGER, "compare_type": True}
+        assert compare_metadata(MigrationContext.configure(connection, opts=options), metadata) == []
+
+
+def test_the_changes_are_numbered_in_their_order() -> None:
+    assert ledger() == [f"{number:04}" for number in range(1, len(ledger()) + 1)]
+
+
+def test_each_change_is_in_the_file_of_its_number() -> None:
+    folder = Path(migrate.__file__).parent / "migrations" / "versions"
+    files = sorted(path.name for path in folder.glob("v*.py"))
+    assert [re.sub(r"v(\d+)_.*", r"\1", name) for name in files] == ledger()
+
+
+def test_opening_again_changes_nothing(database: str) -> None:
+    def schema() -> list[tuple[str, str]]:
+        with closing(sqlite3.connect(database)) as connection:
+            return connection.execute("SELECT name, sql FROM sqlite_master ORDER BY name").fetchall()
+
+    audit.open(database).close()
+    before = schema()
+    audit.open(database).close()
+    assert schema() == before
+
+
+def test_a_migration_that_breaks_off_leaves_nothing_behind(database: str) -> None:
+    connections = connect(database, busy_timeout=0.05)
+
+    def break_off() -> None:
+        with connections.writer.begin() as connection:
+            migrate.upgrade(connection)
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        break_off()
+    connections.close()
+    with closing(sqlite3.connect(database)) as connection:
+        assert connection.execute("SELECT name FROM sqlite_master").fetchall() == []
+    audit.open(database).close()

@@ -1,0 +1,130 @@
+"""The views answer what people ask, and every query of the documentation runs."""
+
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from llmtoken import audit
+from support.needs import ROOT
+from support.records import record
+
+QUERIES = re.findall(r"```sql\n(.*?)```", (ROOT / "docs" / "audit.md").read_text("utf-8"), re.DOTALL)
+DAY = datetime(2026, 1, 31, 23, 59, 59, 999_999, tzinfo=UTC)
+
+
+@pytest.fixture
+def rows(database: str) -> Iterator[sqlite3.Connection]:
+    """A database with a few calls, as any program opens it."""
+    second = timedelta(seconds=1)
+    with audit.open(database) as store:
+        store.write(
+            [
+                record("a", started_at=DAY, input_tokens=10, output_tokens=1, total_tokens=11, cost=Decimal("0.1")),
+                record("b", started_at=DAY + second, input_tokens=20, cost=Decimal("0.2"), consumer="bob"),
+                record("c", started_at=DAY + second, input_tokens=None, cost=None, usage_source="estimated"),
+                record(
+                    "d", started_at=DAY + second, error_type="timeout", total_tokens=None, cost=None, consumer="bob"
+                ),
+                record("now", started_at=datetime.now(UTC), error_type="rate_limit", labels={"team": "search"}),
+            ]
+        )
+    with closing(sqlite3.connect(database)) as connection:
+        connection.row_factory = sqlite3.Row
+        yield connection
+
+
+def only(rows: sqlite3.Connection, query: str) -> dict[str, Any]:
+    [row] = rows.execute(query).fetchall()
+    return dict(row)
+
+
+def test_token_stats_has_the_columns_that_it_always_had(rows: sqlite3.Connection) -> None:
+    assert only(rows, "SELECT * FROM token_stats WHERE id = 1") == {
+        "id": 1,
+        "input_tokens": 10,
+        "output_tokens": 1,
+        "total_tokens": 11,
+        "elapsed_time": 2.0,
+        "tokens_per_second": 5.5,
+        "timestamp": "2026-01-31T23:59:59.999999Z",
+        "path": "/v1/chat/completions",
+        "request_body": "question",
+        "response_body": "answer",
+    }
+
+
+def test_token_stats_shows_calls_whose_bodies_were_not_kept(database: str) -> None:
+    with audit.open(database) as store:
+        store.write([record(request_body=None, response_body=None)])
+    with closing(sqlite3.connect(database)) as connection:
+        assert connection.execute("SELECT request_body, total_tokens FROM token_stats").fetchall() == [(None, 120)]
+
+
+def test_usage_by_day_ends_a_day_at_midnight_utc(rows: sqlite3.Connection) -> None:
+    days = dict(rows.execute("SELECT day, calls FROM usage_by_day ORDER BY day LIMIT 2").fetchall())
+    assert days == {"2026-01-31": 1, "2026-02-01": 3}
+
+
+def test_usage_by_day_sums_what_is_known_and_counts_what_is_not(rows: sqlite3.Connection) -> None:
+    day = only(rows, "SELECT * FROM usage_by_day WHERE day = '2026-02-01'")
+    assert (day["input_tokens"], day["errors"], day["estimated_calls"], day["unpriced_calls"]) == (120, 1, 1, 1)
+
+
+def test_cost_is_summed_without_a_floats_dust(rows: sqlite3.Connection) -> None:
+    old = "CREATE TEMP VIEW old AS SELECT * FROM usage_by_consumer"
+    rows.execute(old)
+    assert only(rows, "SELECT cost FROM old WHERE consumer = 'bob'")["cost"] == 0.2
+    assert only(rows, "SELECT sum(cost) AS dust FROM calls WHERE request_id IN ('a', 'b')")["dust"] != 0.3
+    assert only(rows, "SELECT cost FROM usage_by_model")["cost"] == 0.30037
+
+
+def test_usage_by_model_tells_providers_and_models_apart(database: str) -> None:
+    with audit.open(database) as store:
+        models = [("openai", "gpt-4o"), ("azure.ai.openai", "gpt-4o"), ("openai", "gpt-4.1"), ("openai", "gpt-4o")]
+        store.write([record(f"r{n}", provider_name=p, request_model=m) for n, (p, m) in enumerate(models)])
+    with closing(sqlite3.connect(database)) as connection:
+        query = "SELECT provider_name, request_model, calls, input_tokens FROM usage_by_model ORDER BY 1, 2"
+        assert connection.execute(query).fetchall() == [
+            ("azure.ai.openai", "gpt-4o", 1, 100),
+            ("openai", "gpt-4.1", 1, 100),
+            ("openai", "gpt-4o", 2, 200),
+        ]
+
+
+def test_usage_by_consumer_has_a_row_for_each(rows: sqlite3.Connection) -> None:
+    assert dict(rows.execute("SELECT consumer, calls FROM usage_by_consumer").fetchall()) == {"alice": 3, "bob": 2}
+
+
+def test_sqlite_reads_the_times(rows: sqlite3.Connection) -> None:
+    assert only(rows, "SELECT datetime(started_at) AS t FROM calls WHERE id = 1")["t"] == "2026-01-31 23:59:59"
+
+
+def test_the_bodies_go_with_their_call(rows: sqlite3.Connection) -> None:
+    rows.execute("PRAGMA foreign_keys = ON")
+    rows.execute("DELETE FROM calls WHERE id = 1")
+    assert rows.execute("SELECT call_id FROM bodies WHERE call_id = 1").fetchall() == []
+
+
+@pytest.mark.parametrize("query", QUERIES)
+def test_a_documented_query_finds_something(rows: sqlite3.Connection, query: str) -> None:
+    assert rows.execute(query).fetchall()
+
+
+@pytest.mark.parametrize(
+    ("index", "condition"),
+    [
+        ("calls_started_at", "started_at >= '2026-01-01'"),
+        ("calls_request_model", "request_model = 'gpt-4o' AND started_at >= '2026-01-01'"),
+        ("calls_consumer", "consumer = 'bob' AND started_at >= '2026-01-01'"),
+        ("calls_response_id", "response_id = 'chatcmpl-1'"),
+    ],
+)
+def test_what_is_asked_often_is_indexed(rows: sqlite3.Connection, index: str, condition: str) -> None:
+    plan = rows.execute(f"EXPLAIN QUERY PLAN SELECT * FROM calls WHERE {condition}").fetchall()  # noqa: S608
+    assert index in plan[0]["detail"]

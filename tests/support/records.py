@@ -1,0 +1,17 @@
+"""Made-up calls with bodies, for whatever stores them."""
+
+from typing import Any
+
+from llmtoken.call import Record
+from support.calls import call
+
+
+def record(
+    request_id: str = "request-1",
+    *,
+    request_body: str | None = "question",
+    response_body: str | None = "answer",
+    **changes: Any,
+) -> Record:
+    """A call where everything went well, but for `changes`."""
+    return Record(call=call(request_id=request_id, **changes), request_body=request_body, response_body=response_body)
