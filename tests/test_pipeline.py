@@ -1,0 +1,225 @@
+"""What happens between a payload and its answer: order, groups, bounds, failure."""
+
+import asyncio
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from llmtoken import audit, config
+from llmtoken.audit import Audit
+from llmtoken.call import Record
+from llmtoken.errors import NotJSON, QueueFull, StorageUnavailable
+from llmtoken.metrics import Metrics
+from llmtoken.payload import Content
+from llmtoken.pipeline import Outcome, Pipeline
+from llmtoken.report import Rejected, Report
+from support.collector import sum_samples, wait_for
+
+
+def report(request_id: str) -> Report:
+    return Report(request_body="{}", response_body="{}", elapsed_time=1.0, request_id=request_id)
+
+
+def content(*request_ids: str, size: int = 100) -> Content:
+    return Content([report(request_id) for request_id in request_ids], [], size)
+
+
+class Bench:
+    """A running pipeline on a real database, with a gate in front of the commit."""
+
+    def __init__(self, store: Audit, metrics: Metrics, pipeline: Pipeline) -> None:
+        self.store, self.metrics, self.pipeline = store, metrics, pipeline
+        self.groups: list[int] = []
+        self.gate = threading.Event()
+        self.gate.set()
+        self.entered = threading.Event()
+
+    async def submit(self, *request_ids: str, size: int = 100) -> Outcome:
+        return await self.pipeline.submit(lambda: content(*request_ids, size=size), size)
+
+    def counted(self) -> float:
+        return sum_samples(self.metrics.exposition(None)[0].decode(), "llmtoken_requests_total")
+
+
+@contextmanager
+def running(directory: Path, monkeypatch: pytest.MonkeyPatch, **settings: int) -> Iterator[Bench]:
+    store = audit.open(str(directory / "llmtoken.db"))
+    metrics = Metrics(max_models=10, max_consumers=10)
+    bench = Bench(store, metrics, Pipeline(config.load(None, **settings), store, metrics))
+    write = store.write
+
+    def gated(records: Sequence[Record]) -> list[bool]:
+        bench.groups.append(len(records))
+        bench.entered.set()
+        assert bench.gate.wait(30)
+        return write(records)
+
+    monkeypatch.setattr(store, "write", gated)
+    bench.pipeline.start()
+    try:
+        yield bench
+    finally:
+        bench.gate.set()
+        bench.pipeline.stop()
+        metrics.close()
+        store.close()
+
+
+def test_the_answer_comes_after_the_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.gate.clear()
+        answer = asyncio.create_task(bench.submit("a"))
+        await asyncio.to_thread(bench.entered.wait, 30)
+        assert not answer.done()
+        assert bench.store.count() == 0
+        bench.gate.set()
+        assert (await answer).stored == [True]
+        assert bench.store.count() == 1
+
+    with running(tmp_path, monkeypatch) as bench:
+        asyncio.run(scenario(bench))
+
+
+def test_metrics_move_before_the_answer_so_that_who_is_answered_can_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running(tmp_path, monkeypatch) as bench:
+        asyncio.run(bench.submit("a"))
+        assert bench.counted() == 1
+
+
+def test_what_gathers_during_a_commit_is_committed_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.gate.clear()
+        first = asyncio.create_task(bench.submit("first"))
+        await asyncio.to_thread(bench.entered.wait, 30)
+        others = [asyncio.create_task(bench.submit(f"other-{n}")) for n in range(20)]
+        await asyncio.to_thread(wait_for, lambda: bench.pipeline._to_write.qsize() == 20)
+        bench.gate.set()
+        await asyncio.gather(first, *others)
+
+    with running(tmp_path, monkeypatch) as bench:
+        asyncio.run(scenario(bench))
+        assert bench.groups == [1, 20]
+
+
+def test_a_group_stays_within_the_size_of_a_transaction(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.gate.clear()
+        first = asyncio.create_task(bench.submit("first"))
+        await asyncio.to_thread(bench.entered.wait, 30)
+        others = [asyncio.create_task(bench.submit(f"other-{n}")) for n in range(20)]
+        await asyncio.to_thread(wait_for, lambda: bench.pipeline._to_write.qsize() == 20)
+        bench.gate.set()
+        await asyncio.gather(first, *others)
+
+    with running(tmp_path, monkeypatch, commit_reports=8) as bench:
+        asyncio.run(scenario(bench))
+        assert bench.groups == [1, 8, 8, 4]
+
+
+def test_each_payload_hears_of_its_own_reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(bench: Bench) -> list[Outcome]:
+        await bench.submit("b")
+        return await asyncio.gather(bench.submit("a", "b"), bench.submit("c", "c"))
+
+    with running(tmp_path, monkeypatch) as bench:
+        first, second = asyncio.run(scenario(bench))
+    assert [reading.record.call.request_id for reading in first.readings] == ["a", "b"]
+    assert (first.stored, second.stored) == ([True, False], [True, False])
+
+
+def test_a_full_queue_refuses_at_once_and_takes_again_when_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.gate.clear()
+        waiting = asyncio.create_task(bench.submit("a", "b"))
+        await asyncio.to_thread(bench.entered.wait, 30)
+        with pytest.raises(QueueFull):
+            await bench.submit("c")
+        bench.gate.set()
+        await waiting
+        assert (await bench.submit("c")).stored == [True]
+
+    with running(tmp_path, monkeypatch, queue_reports=2) as bench:
+        asyncio.run(scenario(bench))
+
+
+def test_the_queue_is_bounded_in_bytes_as_well_and_weighs_what_is_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.gate.clear()
+        waiting = asyncio.create_task(bench.pipeline.submit(lambda: content("a", size=2000), 10))
+        await asyncio.to_thread(bench.entered.wait, 30)
+        with pytest.raises(QueueFull):
+            await bench.submit("b")
+        bench.gate.set()
+        await waiting
+
+    with running(tmp_path, monkeypatch, queue_bytes=1024) as bench:
+        asyncio.run(scenario(bench))
+
+
+def test_a_failed_commit_answers_everybody_in_it_and_the_next_succeeds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario(bench: Bench) -> None:
+        def refuse(_: object) -> None:
+            raise StorageUnavailable("The disk is full", hint="make room")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(bench.store, "write", refuse)
+            with pytest.raises(StorageUnavailable):
+                await bench.submit("a")
+        assert bench.store.count() == 0
+        assert (await bench.submit("a")).stored == [True]
+
+    with running(tmp_path, monkeypatch) as bench:
+        asyncio.run(scenario(bench))
+
+
+def test_a_payload_that_cannot_be_parsed_raises_and_frees_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken() -> Content:
+        raise NotJSON("no", hint="yes")
+
+    async def scenario(bench: Bench) -> None:
+        with pytest.raises(NotJSON):
+            await bench.pipeline.submit(broken, 100)
+        assert not bench.pipeline.full
+
+    with running(tmp_path, monkeypatch, queue_reports=1) as bench:
+        asyncio.run(scenario(bench))
+
+
+def test_a_payload_with_nothing_but_refused_lines_needs_no_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = [Rejected(0, "not JSON")]
+    with running(tmp_path, monkeypatch) as bench:
+        outcome = asyncio.run(bench.pipeline.submit(lambda: Content([], refused, 4), 4))
+        assert (outcome.readings, outcome.rejected, bench.groups) == ([], refused, [])
+
+
+def test_stopping_finishes_what_was_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.gate.clear()
+        answers = [asyncio.create_task(bench.submit(f"call-{n}")) for n in range(10)]
+        await asyncio.to_thread(bench.entered.wait, 30)
+        stopping = asyncio.create_task(asyncio.to_thread(bench.pipeline.stop))
+        await asyncio.to_thread(wait_for, lambda: bench.pipeline.full)
+        with pytest.raises(QueueFull, match="stopping"):
+            await bench.submit("late")
+        bench.gate.set()
+        await stopping
+        assert all(outcome.stored == [True] for outcome in await asyncio.gather(*answers))
+
+    with running(tmp_path, monkeypatch) as bench:
+        asyncio.run(scenario(bench))
+        assert bench.store.count() == 10
