@@ -41,3 +41,8 @@ def _event(event: Any) -> str:
         return f"data: {event}\n\n"
     name = f"event: {event['type']}\n" if isinstance(event.get("type"), str) else ""
     return f"{name}data: {json.dumps(event)}\n\n"
+
+
+def ndjson(values: list[Any]) -> str:
+    """Newline-delimited JSON."""
+    return "".join(json.dumps(value) + "\n" for value in values)

@@ -15,7 +15,7 @@ from llmtoken.extract import _texts
 from llmtoken.extract._api import Json
 from llmtoken.extract._fields import first_mapping, integer, mappings, text, total
 from llmtoken.extract._usage import billable
-from llmtoken.inference import Message, Prompt, ToolCall, Usage
+from llmtoken.inference import Image, Message, Prompt, ToolCall, Usage
 
 _MODEL = re.compile(r"/(?:models|tunedModels|endpoints)/([^/:]+):")
 
@@ -50,7 +50,7 @@ def _audio(details: Any) -> int | None:
 
 
 def contents_prompt(request: Json) -> Prompt:
-    """System instruction, contents and function declarations; REST allows both spellings of every name."""
+    """System instruction, contents, functions and the wanted schema; REST allows both spellings of every name."""
     system = first_mapping(request, ("systemInstruction", "system_instruction"))
     messages = [Message(role="system", text=_texts.said(system.get("parts")))] if system else []
     asked = request.get("contents")
@@ -61,7 +61,9 @@ def contents_prompt(request: Json) -> Prompt:
         for group in mappings(request.get("tools"))
         for tool in _texts.tools(group.get("functionDeclarations") or group.get("function_declarations"))
     ]
-    return Prompt(messages=tuple(messages), tools=tuple(tools))
+    wanted = first_mapping(request, ("generationConfig", "generation_config"))
+    schema = first_mapping(wanted, ("responseSchema", "responseJsonSchema", "response_schema", "response_json_schema"))
+    return Prompt(messages=tuple(messages), tools=tuple(tools), response_schema=schema or None)
 
 
 def _message(content: Json) -> Message:
@@ -75,7 +77,15 @@ def _message(content: Json) -> Message:
             for part in parts
             if (call := function_call(part))
         ),
+        images=tuple(Image(source=text(blob.get("data")) or "") for part in parts if (blob := _picture(part))),
     )
+
+
+def _picture(part: Json) -> Json:
+    """An image in a part, inline or as a file that was uploaded before; empty if there is none."""
+    blob = first_mapping(part, ("inlineData", "inline_data", "fileData", "file_data"))
+    kind = text(blob.get("mimeType")) or text(blob.get("mime_type")) or ""
+    return blob if kind.startswith("image/") else {}
 
 
 def function_call(part: Json) -> Json:

@@ -11,7 +11,7 @@ from typing import Any
 
 from llmtoken.exchange import Body
 from llmtoken.extract._fields import items, mapping, mappings, text
-from llmtoken.inference import Completion, Message, Prompt, Tool, ToolCall
+from llmtoken.inference import Completion, Image, Message, Prompt, Tool, ToolCall
 
 
 def values(body: Body) -> Iterable[Any]:
@@ -40,6 +40,23 @@ def arguments(value: Any) -> str:
     return "" if value is None else json.dumps(value, ensure_ascii=False)
 
 
+def images(content: Any) -> tuple[Image, ...]:
+    """The images in OpenAI's content: `image_url` is an object (chat) or a URL beside its `detail` (responses)."""
+    found = []
+    for part in mappings(content):
+        link = part.get("image_url")
+        if link is not None:
+            fields = mapping(link) or {"url": link, "detail": part.get("detail")}
+            found.append(Image(source=text(fields.get("url")) or "", detail=text(fields.get("detail"))))
+    return tuple(found)
+
+
+def response_schema(wanted: Any) -> Mapping[str, Any] | None:
+    """The schema of a wanted format: under `json_schema` in chat, beside `type` elsewhere."""
+    form = mapping(wanted)
+    return mapping(mapping(form.get("json_schema")).get("schema")) or mapping(form.get("schema")) or None
+
+
 def tool_calls(value: Any) -> tuple[ToolCall, ...]:
     """`tool_calls` of a message: `[{"function": {"name": …, "arguments": …}}]`."""
     calls = (mapping(call.get("function")) for call in mappings(value))
@@ -56,6 +73,7 @@ def message(value: Mapping[str, Any]) -> Message:
         text=said(value.get("content")),
         name=text(value.get("name")),
         tool_calls=calls,
+        images=images(value.get("content")),
     )
 
 
@@ -73,10 +91,11 @@ def tools(value: Any) -> tuple[Tool, ...]:
 
 
 def chat_prompt(request: Mapping[str, Any]) -> Prompt:
-    """`messages` and `tools` (or the older `functions`) in OpenAI's chat form."""
+    """`messages`, `tools` (or the older `functions`) and the wanted format in OpenAI's chat form."""
     return Prompt(
         messages=tuple(map(message, mappings(request.get("messages")))),
         tools=tools(request.get("tools")) + tools(request.get("functions")),
+        response_schema=response_schema(request.get("response_format")),
     )
 
 

@@ -5,6 +5,7 @@ Source: https://docs.anthropic.com/en/api/messages and …/messages-streaming
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from llmtoken.exchange import Body, Event
@@ -13,7 +14,7 @@ from llmtoken.extract._api import Api, Json, Reply, model_asked_for
 from llmtoken.extract._errors import error_in
 from llmtoken.extract._fields import integer, mapping, mappings, text
 from llmtoken.extract._usage import anthropic_usage
-from llmtoken.inference import Completion, Message, Prompt, ToolCall
+from llmtoken.inference import Completion, Image, Message, Prompt, ToolCall
 
 
 def whole(body: Json, reply: Reply) -> None:
@@ -61,11 +62,16 @@ def streamed(events: tuple[Event, ...], reply: Reply) -> None:
 
 
 def prompt(request: Json) -> Prompt | None:
-    """System prompt, messages and tools."""
+    """System prompt, messages, tools and the wanted format."""
     system = _texts.said(request.get("system"))
     messages = [Message(role="system", text=system)] if system else []
     messages.extend(_message(item) for item in mappings(request.get("messages")))
-    return Prompt(messages=tuple(messages), tools=_texts.tools(request.get("tools")))
+    wanted = mapping(request.get("output_config")).get("format") or request.get("output_format")
+    return Prompt(
+        messages=tuple(messages),
+        tools=_texts.tools(request.get("tools")),
+        response_schema=_texts.response_schema(wanted),
+    )
 
 
 def _message(item: Json) -> Message:
@@ -74,7 +80,17 @@ def _message(item: Json) -> Message:
         role=text(item.get("role")) or "user",
         text=_texts.said(item.get("content")),
         tool_calls=tuple(map(_call, (block for block in blocks if block.get("type") == "tool_use"))),
+        images=tuple(_images(blocks)),
     )
+
+
+def _images(blocks: list[dict[str, Any]]) -> Iterator[Image]:
+    """Images, those in tool results as well: Base64 or a URL."""
+    for block in blocks:
+        source = mapping(block.get("source"))
+        if block.get("type") == "image":
+            yield Image(source=text(source.get("data")) or text(source.get("url")) or "")
+        yield from _images(mappings(block.get("content")))
 
 
 def _call(block: Json) -> ToolCall:

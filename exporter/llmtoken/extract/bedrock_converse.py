@@ -16,7 +16,7 @@ from llmtoken.extract import _texts
 from llmtoken.extract._api import Api, Json, Reply
 from llmtoken.extract._fields import first_integer, integer, mapping, mappings, text, total
 from llmtoken.extract._usage import billable
-from llmtoken.inference import Completion, Message, Prompt, ToolCall, Usage
+from llmtoken.inference import Completion, Image, Message, Prompt, ToolCall, Usage
 
 _MODEL = re.compile(r"/model/(.+)/[a-z-]+/?$")
 _KINDS = ("contentBlockDelta", "contentBlockStart", "contentBlockStop", "messageStart", "messageStop", "metadata")
@@ -106,6 +106,11 @@ def _message(message: Json) -> Message:
         role=text(message.get("role")) or "user",
         text=_texts.said(message.get("content")) + "".join(map(_texts.said, results)),
         tool_calls=tuple(_call(block["toolUse"]) for block in blocks if "toolUse" in block),
+        images=tuple(
+            Image(source=text(mapping(mapping(block["image"]).get("source")).get("bytes")) or "")
+            for block in blocks
+            if "image" in block
+        ),
     )
 
 

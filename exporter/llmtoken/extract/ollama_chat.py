@@ -7,13 +7,15 @@ Source: https://github.com/ollama/ollama/blob/main/docs/api.md
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from llmtoken.exchange import Body, Event
 from llmtoken.extract import _texts
 from llmtoken.extract._api import Api, Json, Reply
 from llmtoken.extract._errors import error_in
-from llmtoken.extract._fields import integer, mapping, mappings, text
+from llmtoken.extract._fields import integer, items, mapping, mappings, text
 from llmtoken.extract._usage import billable
-from llmtoken.inference import Completion
+from llmtoken.inference import Completion, Image, Prompt
 
 
 def whole(body: Json, reply: Reply) -> None:
@@ -44,6 +46,20 @@ def streamed(events: tuple[Event, ...], reply: Reply) -> None:
     reply.tool_calls = calls
 
 
+def prompt(request: Json) -> Prompt | None:
+    """Messages, with their images beside the text, tools and the wanted format."""
+    asked = _texts.chat_prompt(request)
+    given = [
+        tuple(Image(source=image) for image in items(message.get("images")) if type(image) is str)
+        for message in mappings(request.get("messages"))
+    ]
+    return replace(
+        asked,
+        messages=tuple(replace(message, images=found) for message, found in zip(asked.messages, given, strict=True)),
+        response_schema=mapping(request.get("format")) or None,
+    )
+
+
 def completion(body: Body) -> Completion | None:
     """The text, the visible thinking and the tool calls."""
     choices = _texts.Choices()
@@ -63,6 +79,6 @@ API = Api(
     looks_like=lambda _request, reply: "done" in reply and "message" in reply,
     whole=whole,
     streamed=streamed,
-    prompt=_texts.chat_prompt,
+    prompt=prompt,
     completion=completion,
 )

@@ -69,7 +69,7 @@ def streamed(events: tuple[Event, ...], reply: Reply) -> None:
 
 
 def prompt(request: Json) -> Prompt | None:
-    """Instructions, input (a text or items) and tools."""
+    """Instructions, input (a text or items), tools and the wanted format."""
     messages = []
     if instructions := _texts.said(request.get("instructions")):
         messages.append(Message(role="system", text=instructions))
@@ -77,7 +77,11 @@ def prompt(request: Json) -> Prompt | None:
     if type(asked) is str:
         messages.append(Message(role="user", text=asked))
     messages.extend(map(_item, mappings(asked)))
-    return Prompt(messages=tuple(messages), tools=_texts.tools(request.get("tools")))
+    return Prompt(
+        messages=tuple(messages),
+        tools=_texts.tools(request.get("tools")),
+        response_schema=_texts.response_schema(mapping(request.get("text")).get("format")),
+    )
 
 
 def _item(item: Json) -> Message:

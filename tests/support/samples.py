@@ -1,0 +1,393 @@
+"""One small made-up exchange for every wire API and framing that is read, with its usage.
+
+`total` is input and output together as llmtoken counts them; `None` where none is said.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from llmtoken.exchange import Exchange
+from support.exchanges import exchange, ndjson
+
+
+@dataclass(frozen=True)
+class Sample:
+    api: str
+    path: str
+    request: Any
+    reply: Any
+    total: int | None = None
+    method: str = "POST"
+    headers: dict[str, str] = field(default_factory=dict)
+    by_shape: bool = True
+    """Whether the bodies alone show which API it is."""
+
+    def exchange(self, **fields: Any) -> Exchange:
+        """The sample as decoded; `fields` override the report's."""
+        made = {"method": self.method, "response_headers": self.headers, **fields}
+        return exchange(made.pop("path", self.path), self.request, self.reply, **made)
+
+
+CHAT = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
+OPENAI = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
+RESPONSES = {"input_tokens": 7, "output_tokens": 3, "total_tokens": 10}
+GOOGLE = {"promptTokenCount": 7, "candidatesTokenCount": 2, "thoughtsTokenCount": 1, "totalTokenCount": 10}
+GOOGLE_ASK = {"contents": [{"role": "user", "parts": [{"text": "Hi"}]}]}
+BEDROCK = {"inputTokens": 7, "outputTokens": 3, "totalTokens": 10}
+BEDROCK_ASK = {"messages": [{"role": "user", "content": [{"text": "Hi"}]}]}
+COHERE = {"billed_units": {"input_tokens": 1, "output_tokens": 1}, "tokens": {"input_tokens": 7, "output_tokens": 3}}
+RESPONSE = {"id": "r", "object": "response", "model": "m", "status": "completed", "usage": RESPONSES, "output": []}
+CANDIDATE = {"content": {"parts": [{"text": "Hello"}]}, "finishReason": "STOP", "index": 0}
+GENERATED = {"candidates": [CANDIDATE], "usageMetadata": GOOGLE, "modelVersion": "g", "responseId": "r"}
+OLLAMA = {"model": "m", "done": True, "done_reason": "stop", "prompt_eval_count": 7, "eval_count": 3}
+INTERACTION = {
+    "id": "i",
+    "object": "interaction",
+    "model": "g",
+    "status": "completed",
+    "usage": {"total_input_tokens": 7, "total_output_tokens": 2, "total_thought_tokens": 1, "total_tokens": 10},
+}
+MESSAGE = {
+    "id": "msg",
+    "type": "message",
+    "model": "c",
+    "content": [{"type": "text", "text": "Hello"}],
+    "stop_reason": "end_turn",
+    "usage": {"input_tokens": 7, "output_tokens": 3},
+}
+METRICS = {"amazon-bedrock-invocationMetrics": {"inputTokenCount": 7, "outputTokenCount": 3}}
+COUNTED_IN_HEADERS = {"x-amzn-bedrock-input-token-count": "7", "x-amzn-bedrock-output-token-count": "3"}
+WATSONX = {
+    "generated_text": "Hello",
+    "input_token_count": 7,
+    "generated_token_count": 3,
+    "stop_reason": "eos_token",
+}
+RUN = {"id": "run", "object": "thread.run", "model": "m", "status": "completed", "usage": OPENAI}
+
+SAMPLES = [
+    Sample(
+        "openai.chat",
+        "/v1/chat/completions",
+        CHAT,
+        {
+            "id": "c",
+            "object": "chat.completion",
+            "model": "m",
+            "choices": [{"index": 0, "message": {"content": "Hello"}, "finish_reason": "stop"}],
+            "usage": OPENAI,
+        },
+        10,
+    ),
+    Sample(
+        "openai.chat",
+        "/v1/chat/completions",
+        CHAT,
+        [
+            {"id": "c", "model": "m", "choices": [{"index": 0, "delta": {"content": "Hel"}}]},
+            {"id": "c", "model": "m", "choices": [{"index": 0, "delta": {"content": "lo"}, "finish_reason": "stop"}]},
+            {"id": "c", "model": "m", "choices": [], "usage": OPENAI},
+            "[DONE]",
+        ],
+        10,
+    ),
+    Sample(
+        "openai.completions",
+        "/v1/completions",
+        {"model": "m", "prompt": "Hi"},
+        {"id": "c", "model": "m", "choices": [{"index": 0, "text": "Hello", "finish_reason": "stop"}], "usage": OPENAI},
+        10,
+    ),
+    Sample(
+        "openai.completions",
+        "/v1/completions",
+        {"model": "m", "prompt": "Hi"},
+        [{"choices": [{"index": 0, "text": "Hello", "finish_reason": "stop"}], "usage": OPENAI}, "[DONE]"],
+        10,
+    ),
+    Sample("openai.responses", "/v1/responses", {"model": "m", "input": "Hi"}, RESPONSE, 10),
+    Sample(
+        "openai.responses",
+        "/v1/responses",
+        {"model": "m", "input": "Hi"},
+        [
+            {"type": "response.created", "response": {**RESPONSE, "status": "in_progress", "usage": None}},
+            {"type": "response.output_text.delta", "delta": "Hello"},
+            {"type": "response.completed", "response": RESPONSE},
+        ],
+        10,
+    ),
+    Sample("openai.responses.retrieve", "/v1/responses/r", None, RESPONSE, 10, method="GET", by_shape=False),
+    Sample(
+        "openai.responses.compact",
+        "/v1/responses/compact",
+        {"model": "m", "input": "Hi"},
+        {"id": "r", "object": "response.compaction", "usage": RESPONSES},
+        10,
+        by_shape=False,
+    ),
+    Sample(
+        "openai.embeddings",
+        "/v1/embeddings",
+        {"model": "e", "input": "Hi"},
+        {"data": [{"embedding": [0.1]}], "model": "e", "usage": {"prompt_tokens": 10, "total_tokens": 10}},
+        10,
+    ),
+    Sample(
+        "openai.images",
+        "/v1/images/generations",
+        {"model": "i", "prompt": "a cat"},
+        {"data": [], "usage": RESPONSES},
+        10,
+        by_shape=False,
+    ),
+    Sample(
+        "openai.audio.transcriptions",
+        "/v1/audio/transcriptions",
+        {"model": "t"},
+        {"text": "Hello", "usage": {"type": "tokens", **RESPONSES}},
+        10,
+        by_shape=False,
+    ),
+    Sample(
+        "openai.audio.speech",
+        "/v1/audio/speech",
+        {"model": "t", "input": "Hi"},
+        [{"type": "speech.audio.delta", "audio": "AA=="}, {"type": "speech.audio.done", "usage": RESPONSES}],
+        10,
+        by_shape=False,
+    ),
+    Sample("openai.assistants.runs", "/v1/threads/t/runs/run", None, RUN, 10, method="GET"),
+    Sample("anthropic.messages", "/v1/messages", {**CHAT, "max_tokens": 9, "anthropic_version": "v"}, MESSAGE, 10),
+    Sample(
+        "anthropic.messages",
+        "/v1/messages",
+        CHAT,
+        [
+            {"type": "message_start", "message": {**MESSAGE, "usage": {"input_tokens": 7, "output_tokens": 1}}},
+            {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Hello"}},
+            {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 3}},
+            {"type": "message_stop"},
+        ],
+        10,
+    ),
+    Sample(
+        "anthropic.complete",
+        "/v1/complete",
+        {"model": "c", "prompt": "Hi"},
+        {"type": "completion", "completion": "Hello", "stop_reason": "stop_sequence", "model": "c"},
+    ),
+    Sample(
+        "anthropic.batches",
+        "/v1/messages/batches/b/results",
+        None,
+        ndjson([{"custom_id": "0", "result": {"type": "succeeded", "message": MESSAGE}}] * 2),
+        20,
+        method="GET",
+        headers={"content-type": "application/x-jsonl"},
+        by_shape=False,
+    ),
+    Sample("gemini.generateContent", "/v1beta/models/g:generateContent", GOOGLE_ASK, GENERATED, 10),
+    Sample(
+        "gemini.streamGenerateContent",
+        "/v1beta/models/g:streamGenerateContent",
+        GOOGLE_ASK,
+        [{"candidates": [{**CANDIDATE, "finishReason": None}], "usageMetadata": {"promptTokenCount": 7}}, GENERATED],
+        10,
+        by_shape=False,
+    ),
+    Sample(
+        "gemini.embedContent",
+        "/v1beta/models/g:embedContent",
+        {"content": {"parts": [{"text": "Hi"}]}},
+        {"embedding": {"values": [0.1]}, "usageMetadata": {"promptTokenCount": 10, "totalTokenCount": 10}},
+        10,
+        by_shape=False,
+    ),
+    Sample(
+        "gemini.predict",
+        "/v1/projects/p/locations/l/publishers/google/models/e:predict",
+        {"instances": [{"content": "Hi"}]},
+        {"predictions": [{"embeddings": {"statistics": {"token_count": 10}}}]},
+        10,
+        by_shape=False,
+    ),
+    Sample("gemini.interactions", "/v1beta/interactions", {"model": "g", "input": "Hi"}, INTERACTION, 10),
+    Sample(
+        "gemini.interactions",
+        "/v1beta/interactions",
+        {"model": "g", "input": "Hi"},
+        [
+            {"event_type": "interaction.created", "interaction": {"id": "i", "object": "interaction"}},
+            {"event_type": "step.delta", "delta": {"type": "text", "text": "Hello"}},
+            {"event_type": "interaction.completed", "interaction": INTERACTION},
+        ],
+        10,
+        by_shape=False,
+    ),
+    Sample(
+        "bedrock.converse",
+        "/model/m/converse",
+        BEDROCK_ASK,
+        {"output": {"message": {"content": [{"text": "Hello"}]}}, "stopReason": "end_turn", "usage": BEDROCK},
+        10,
+    ),
+    Sample(
+        "bedrock.invoke",
+        "/model/m/invoke",
+        {"inputText": "Hi"},
+        {"inputTextTokenCount": 7, "results": [{"tokenCount": 3, "outputText": "Hello", "completionReason": "FINISH"}]},
+        10,
+        by_shape=False,
+    ),
+    Sample(
+        "bedrock.invoke",
+        "/model/m/invoke",
+        {"prompt": "Hi"},
+        {"generations": [{"text": "Hello", "finish_reason": "COMPLETE"}]},
+        10,
+        headers=COUNTED_IN_HEADERS,
+        by_shape=False,
+    ),
+    Sample(
+        "bedrock.invoke-with-response-stream",
+        "/model/m/invoke-with-response-stream",
+        {"prompt": "Hi"},
+        [{"generation": "Hel", "stop_reason": None}, {"generation": "lo", "stop_reason": "stop", **METRICS}],
+        10,
+        by_shape=False,
+    ),
+    Sample(
+        "cohere.chat",
+        "/v2/chat",
+        CHAT,
+        {
+            "id": "c",
+            "message": {"content": [{"type": "text", "text": "Hello"}]},
+            "finish_reason": "COMPLETE",
+            "usage": COHERE,
+        },
+        10,
+    ),
+    Sample(
+        "cohere.chat",
+        "/v2/chat",
+        CHAT,
+        [
+            {"type": "message-start", "id": "c"},
+            {"type": "content-delta", "delta": {"message": {"content": {"text": "Hello"}}}},
+            {"type": "message-end", "delta": {"finish_reason": "COMPLETE", "usage": COHERE}},
+        ],
+        10,
+    ),
+    Sample(
+        "cohere.chat",
+        "/v1/chat",
+        {"message": "Hi"},
+        {"text": "Hello", "generation_id": "g", "finish_reason": "COMPLETE", "meta": COHERE},
+        10,
+    ),
+    Sample(
+        "cohere.generate",
+        "/v1/generate",
+        {"prompt": "Hi"},
+        {"id": "g", "generations": [{"text": "Hello", "finish_reason": "COMPLETE"}], "meta": COHERE},
+        10,
+    ),
+    Sample(
+        "cohere.embed",
+        "/v2/embed",
+        {"texts": ["Hi"]},
+        {"id": "e", "embeddings": {"float": [[0.1]]}, "meta": {"billed_units": {"input_tokens": 10}}},
+        10,
+    ),
+    Sample(
+        "cohere.rerank",
+        "/v1/rerank",
+        {"query": "q", "documents": ["d"]},
+        {"id": "r", "results": [], "usage": {"total_tokens": 10}},
+        10,
+    ),
+    Sample("ollama.chat", "/api/chat", CHAT, {**OLLAMA, "message": {"role": "assistant", "content": "Hello"}}, 10),
+    Sample(
+        "ollama.chat",
+        "/api/chat",
+        CHAT,
+        ndjson(
+            [{"model": "m", "message": {"content": "Hello"}, "done": False}, {**OLLAMA, "message": {"content": ""}}]
+        ),
+        10,
+        headers={"content-type": "application/x-ndjson"},
+    ),
+    Sample("ollama.generate", "/api/generate", {"model": "m", "prompt": "Hi"}, {**OLLAMA, "response": "Hello"}, 10),
+    Sample(
+        "ollama.embed",
+        "/api/embed",
+        {"model": "m", "input": "Hi"},
+        {"model": "m", "embeddings": [[0.1]], "prompt_eval_count": 10},
+        10,
+    ),
+    Sample(
+        "mistral.conversations",
+        "/v1/conversations",
+        {"model": "m", "inputs": "Hi"},
+        {"object": "conversation.response", "conversation_id": "c", "outputs": [{"content": "Hello"}], "usage": OPENAI},
+        10,
+    ),
+    Sample(
+        "replicate.predictions",
+        "/v1/predictions/p",
+        None,
+        {
+            "id": "p",
+            "status": "succeeded",
+            "input": {"prompt": "Hi"},
+            "output": ["Hello"],
+            "urls": {},
+            "metrics": {"input_token_count": 7, "output_token_count": 3},
+        },
+        10,
+        method="GET",
+    ),
+    Sample(
+        "watsonx.generation",
+        "/ml/v1/text/generation",
+        {"model_id": "w", "input": "Hi"},
+        {
+            "model_id": "w",
+            "results": [
+                {
+                    "generated_text": "Hello",
+                    "input_token_count": 7,
+                    "generated_token_count": 3,
+                    "stop_reason": "eos_token",
+                }
+            ],
+        },
+        10,
+    ),
+    Sample(
+        "hugging_face.generate",
+        "/generate",
+        {"inputs": "Hi"},
+        {"generated_text": "Hello", "details": {"finish_reason": "length", "generated_tokens": 3, "prefill": [{}] * 7}},
+        10,
+    ),
+    Sample(
+        "llama_cpp.completion",
+        "/completion",
+        {"prompt": "Hi"},
+        {"content": "Hello", "stop": True, "stop_type": "eos", "tokens_evaluated": 7, "tokens_predicted": 3},
+        10,
+    ),
+    Sample("anthropic.count_tokens", "/v1/messages/count_tokens", CHAT, {"input_tokens": 7}, by_shape=False),
+    Sample("gemini.countTokens", "/v1beta/models/g:countTokens", GOOGLE_ASK, {"totalTokens": 7}, by_shape=False),
+    Sample("bedrock.count-tokens", "/model/m/count-tokens", {"input": {}}, {"inputTokens": 7}, by_shape=False),
+    Sample("openai.responses.input_tokens", "/v1/responses/input_tokens", CHAT, {"input_tokens": 7}, by_shape=False),
+    Sample("openai.moderations", "/v1/moderations", {"input": "Hi"}, {"id": "m", "results": []}, by_shape=False),
+    Sample("openai.other", "/v1/models", None, {"object": "list", "data": []}, method="GET", by_shape=False),
+    Sample("openai.other", "/v1/conversations", {}, {"id": "c", "object": "conversation"}, by_shape=False),
+    Sample("generic", "/someones/own/api", {"q": "Hi"}, {"answer": "Hello", "usage": OPENAI}, 10),
+]
