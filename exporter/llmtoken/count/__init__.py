@@ -72,14 +72,15 @@ def _complete(extraction: Extraction) -> Usage:
     if not extraction.countable or (reported and extraction.complete):
         return usage
     counter = _Counter(extraction)
+    filled = usage
     if usage.input_tokens is None:
-        usage = replace(usage, input_tokens=counter.input())
+        filled = replace(filled, input_tokens=counter.input())
     if usage.output_tokens is None:
-        usage = counter.output(usage)
-    if not usage.known:
+        filled = counter.output(filled)
+    if filled == usage:
         return usage
-    total = _total(extraction.inference, usage) if usage.total_tokens is None else usage.total_tokens
-    return replace(usage, total_tokens=total, source="estimated" if extraction.complete else "partial")
+    total = _total(extraction.inference, filled) if usage.total_tokens is None else usage.total_tokens
+    return replace(filled, total_tokens=total, source="estimated" if extraction.complete else "partial")
 
 
 def _total(inference: Inference, usage: Usage) -> int | None:

@@ -81,10 +81,14 @@ def pack(ordered: list[bytes]) -> bytes:
     return zstandard.ZstdCompressor(level=22).compress(plain)
 
 
-def tokens(name: EncodingName) -> Iterator[bytes]:
-    """The tokens of a shipped encoding in the order of their ranks, from 0: what `pack` took."""
-    packed = files(__package__).joinpath("ranks", f"{name}.zst").read_bytes()
+def unpack(packed: bytes) -> Iterator[bytes]:
+    """What `pack` took."""
     plain = zstandard.ZstdDecompressor().decompress(packed)
     body = 4 + int.from_bytes(plain[:4], "big")
     for start, end in pairwise(accumulate(plain[4:body], initial=body)):
         yield plain[start:end]
+
+
+def tokens(name: EncodingName) -> Iterator[bytes]:
+    """The tokens of a shipped encoding in the order of their ranks, from 0."""
+    return unpack(files(__package__).joinpath("ranks", f"{name}.zst").read_bytes())

@@ -71,10 +71,12 @@ def _by_pixels(width: int, height: int) -> int:
 
 
 def _by_crops(width: int, height: int) -> int:
+    """Crops of the shorter side / 1.5, within 256 and 768 pixels, of an image made to fit 3072."""
     if max(width, height) <= 384:  # noqa: PLR2004 - the documented limit of a small image
         return 258
-    crop = min(768, max(256, min(width, height) / 1.5))
-    return 258 * ceil(width / crop) * ceil(height / crop)
+    fit = min(1, 3072 / max(width, height))
+    crop = min(768, max(256, min(width, height) * fit / 1.5))
+    return 258 * ceil(width * fit / crop) * ceil(height * fit / crop)
 
 
 # ── The size of an image ───────────────────────────────────────────────────────────────

@@ -6,7 +6,7 @@
     type get_weather = (_: {
     // The city and state
     location: string,
-    unit?: "celsius" | "fahrenheit", // default: celsius
+    unit?: "celsius" | "fahrenheit", // default: "celsius"
     }) => any;
 
     } // namespace functions

@@ -1,0 +1,74 @@
+"""What counting costs, and how near it comes: `.venv/bin/python bench/count.py`.
+
+First µs per KB of several kinds of text, with both encodings, and what a call costs that
+has no usage. Then the table of estimates against the recorded calls, their usage hidden.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import timeit
+from pathlib import Path
+from time import process_time
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+
+from llmtoken import count
+from llmtoken.count import encodings
+from llmtoken.count.tokenizer import EXACT, Tokenizer
+from llmtoken.inference import Completion, Extraction, Inference, Message, Prompt
+from support import estimates
+
+SIZE = 200_000
+PROSE = "The quick brown fox jumps over the lazy dog, and nobody minds. It's 12345 times that it did so.\n"
+dice = random.Random(1)  # noqa: S311 - the same texts every time
+TEXTS = {
+    "English": PROSE * (SIZE // len(PROSE)),
+    "JSON": '{"id":"chatcmpl-123","object":"chat.completion","created":1700000000},\n' * (SIZE // 72),
+    "Chinese": "".join(chr(dice.randrange(0x4E00, 0x9FA5)) for _ in range(SIZE)),
+    "random letters": "".join(dice.choices("abcdefghijklmnopqrstuvwxyz", k=SIZE)),
+    "one letter": "a" * SIZE,
+    "spaces": " " * SIZE,
+    "lone surrogates": "\ud800" * SIZE,
+}
+
+
+def milliseconds(statement: str, number: int = 1, **names: object) -> float:
+    """CPU time, so that other work on the machine matters less; the best of three."""
+    return min(timeit.repeat(statement, timer=process_time, globals=names, number=number, repeat=3)) / number * 1000
+
+
+def main() -> None:
+    for name in encodings.SHA256:
+        cost = milliseconds("load(name)", load=encodings._load.__wrapped__, name=name)  # noqa: SLF001 - past the cache
+        print(f"load {name}: {cost:.0f} ms")
+    print(f"\n{'µs per KB of UTF-8':<24}", *(f"{name:>12}" for name in encodings.SHA256))
+    for kind, text in TEXTS.items():
+        kilobytes = len(text.encode("utf-8", "surrogatepass")) / 1024
+        costs = (
+            milliseconds("t.count([text])", t=Tokenizer(encodings.load(name).encode_ordinary), text=text)
+            for name in encodings.SHA256
+        )
+        print(f"{kind:<24}", *(f"{cost * 1000 / kilobytes:>12.0f}" for cost in costs))
+
+    tokenizer = Tokenizer(encodings.load("o200k_base").encode_ordinary)
+    print(f"\nAn endless text (more than {EXACT:,} characters), o200k_base")
+    for kind in ("Chinese", "spaces"):
+        print(f"{kind:<24} {milliseconds('t.count([text])', t=tokenizer, text=TEXTS[kind] * 100):>9.0f} ms")
+
+    call = Extraction(
+        api="openai.chat",
+        inference=Inference(operation_name="chat", provider_name="openai", request_model="gpt-4o"),
+        prompt=lambda: Prompt(messages=(Message(role="user", text=PROSE * 10),)),
+        completion=lambda: Completion(texts=(PROSE * 10,)),
+    )
+    cost = milliseconds("complete(call)", 200, complete=count.complete, call=call)
+    print(f"\nA call of 1 KB in and 1 KB out without usage: {cost * 1000:.0f} µs\n")
+
+    print("Recorded calls, counted with their usage hidden")
+    print(estimates.HEADING, *estimates.table().values(), sep="\n")
+
+
+if __name__ == "__main__":
+    main()
