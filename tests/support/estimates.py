@@ -38,7 +38,7 @@ class Estimate:
 
 @functools.cache
 def load() -> tuple[Estimate, ...]:
-    """Every recorded side that was reported, isn't 0, and whose text is in the recording."""
+    """Every recorded side that was reported, isn't 0, and that we count at all."""
     return tuple(estimate for recording in recordings.load() for estimate in _of(recording))
 
 
@@ -50,11 +50,11 @@ def _of(recording: recordings.Recording) -> Iterator[Estimate]:
         return
     hidden = replace(extraction.inference, usage=Usage())
     counted = count.complete(replace(extraction, inference=hidden)).usage
-    if told.input_tokens and counted.input_tokens:
+    if told.input_tokens and counted.input_tokens is not None:
         group = _input_group(extraction, exchange.request.json)
         yield Estimate(recording.id, group, told.input_tokens, counted.input_tokens)
     # Reasoning that is reported is shown as a summary or not at all: nobody could count it.
-    if told.output_tokens and counted.output_tokens and not told.reasoning_output_tokens:
+    if told.output_tokens and counted.output_tokens is not None and not told.reasoning_output_tokens:
         yield Estimate(recording.id, f"output {_family(extraction)}", told.output_tokens, counted.output_tokens)
 
 
