@@ -127,8 +127,9 @@ def test_html_that_says_it_is_json_is_a_problem() -> None:
     assert request(HTML, JSON).problems == ("request_json",)
 
 
-def test_text_that_begins_like_json_is_text() -> None:
-    body = reply(b"[INFO] model loaded")
+@pytest.mark.parametrize("data", [b"[INFO] model loaded", b"[2026] model loaded", b"{{ template }}"])
+def test_text_that_begins_like_json_is_text(data: bytes) -> None:
+    body = reply(data)
     assert (body.framing, body.problems) == ("text", ())
 
 
@@ -213,6 +214,11 @@ def test_cut_json_that_nobody_announced_is_a_problem() -> None:
     body = reply(b'{"id": "x", "usage": {"total_tokens": 31', JSON)
     assert body.json == {"id": "x", "usage": {}}
     assert (body.truncated, body.problems) == (True, ("response_json",))
+
+
+def test_json_that_is_whole_although_it_was_announced_cut_is_read() -> None:
+    assert reply(b'{"a": NaN, "b": "\n"}', JSON, cut=True).json == {"a": None, "b": "\n"}
+    assert reply(OBJECT, JSON, cut=True).json == json.loads(OBJECT)
 
 
 def test_rubbish_behind_json_is_a_problem_but_no_cut() -> None:

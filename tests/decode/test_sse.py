@@ -226,6 +226,16 @@ def test_no_bytes_raise_and_ends_rise_within_the_body(noise: bytes) -> None:
     assert ends == sorted(ends)  # type: ignore[type-var]
 
 
+def test_a_payload_of_very_many_lines_is_read_in_linear_time() -> None:
+    lines = 300_000  # copying what came before at every line would take minutes
+    assert len(sse.read(b"data: x\n" * lines + b"\n").events[0].data) == 2 * lines - 1
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
+def test_line_ends_between_data_lines_become_line_feeds(line_end: str) -> None:
+    assert data("data: a\ndata:\ndata: b\ndata: c\n\n".replace("\n", line_end)) == ["a\n\nb\nc"]
+
+
 def test_a_flood_of_events_is_stopped() -> None:
     flood = sse.read(b"data:1\n\n" * (3 * MAX_EVENTS))
     assert flood.cut

@@ -76,13 +76,14 @@ def read(report: Report, side: Side, headers: Mapping[str, str], *, limit: int) 
     plain = content.decoded(wire, headers.get("content-encoding", ""), limit=limit)
     media_type = _media_type(headers.get("content-type", ""))
     data = charset.to_utf8(plain.data, media_type.charset)
+    cut = truncated or plain.cut
     if "content_encoding" in plain.problems and not plain.cut:
         framed = _Framed("binary", opaque=True)  # nothing came out of the coding
     else:
-        framed = _framed(data, media_type, side, on_wire=not plain.coded and data is plain.data)
+        on_wire = not plain.coded and data is plain.data
+        framed = _framed(data, media_type, side, on_wire=on_wire, cut=cut)
 
     problems = {*plain.problems, *framed.problems, *framed.frames.problems}
-    cut = truncated or plain.cut
     if framed.cut and not cut:
         problems.add(f"{side}_json")
     cut = cut or framed.cut or framed.frames.cut
@@ -104,14 +105,15 @@ def read(report: Report, side: Side, headers: Mapping[str, str], *, limit: int) 
     )
 
 
-def _framed(data: bytes, media_type: _MediaType, side: Side, *, on_wire: bool) -> _Framed:
+def _framed(data: bytes, media_type: _MediaType, side: Side, *, on_wire: bool, cut: bool) -> _Framed:
+    """The body by its look and label. `cut` says that its end is known to be missing."""
     match = _FIRST.match(data)
     if match is None:
         return _Framed("empty")
     if len(data) > BIG and _too_heavy(data):
         return _unframed(data, media_type, ("too_large",))
     if match[1] in b"{[":
-        framed = _json(data, media_type, side, on_wire=on_wire)
+        framed = _several(data, media_type, side, on_wire=on_wire) or _one(data, side, cut=cut)
     else:
         framed = _stream(data, media_type, on_wire=on_wire) or _form(data, media_type, side)
         if framed is None and (match[1] == b'"' or media_type.is_json):
@@ -119,8 +121,8 @@ def _framed(data: bytes, media_type: _MediaType, side: Side, *, on_wire: bool) -
     return framed or _unframed(data, media_type, (f"{side}_json",) if media_type.is_json else ())
 
 
-def _json(data: bytes, media_type: _MediaType, side: Side, *, on_wire: bool) -> _Framed | None:
-    """A body that begins like an object or an array: one value, several, or the beginning of one."""
+def _several(data: bytes, media_type: _MediaType, side: Side, *, on_wire: bool) -> _Framed | None:
+    """A stream that begins like an object or an array."""
     if media_type.name == _SSE and _DATA_LINE.search(data):
         return _Framed("sse", frames=sse.read(data, on_wire=on_wire))
     if media_type.name in _NDJSON or ndjson.looks_like(data):
@@ -132,7 +134,25 @@ def _json(data: bytes, media_type: _MediaType, side: Side, *, on_wire: bool) -> 
         elements = [event.data for event in frames.events]
         if elements and all(isinstance(element, dict) for element in elements):
             return _Framed("json_array", elements, frames)
-    return _value(data) or _salvaged(data, side)
+    return None
+
+
+def _one(data: bytes, side: Side, *, cut: bool) -> _Framed | None:
+    """An object or an array: whole, with rubbish behind it, or the beginning of it."""
+    if cut:
+        # The tolerant reading would most likely fail, and slowly.
+        try:
+            return _Framed("json", values.fast(data))
+        except values.NOT_STRICT:
+            salvaged = _salvaged(data)
+        if salvaged is not None:
+            return salvaged
+    try:
+        return _Framed("json", values.parse(data))
+    except values.Trailing as error:
+        return _Framed("json", error.value, problems=(f"{side}_json",)) if isinstance(error.value, dict) else None
+    except ValueError:
+        return _salvaged(data)
 
 
 def _value(data: bytes) -> _Framed | None:
@@ -142,13 +162,11 @@ def _value(data: bytes) -> _Framed | None:
         return None
 
 
-def _salvaged(data: bytes, side: Side) -> _Framed | None:
-    """What arrived of one value, or one value with rubbish behind it."""
+def _salvaged(data: bytes) -> _Framed | None:
     try:
-        value, whole = values.salvage(data)
+        return _Framed("json", values.salvage(data), cut=True)
     except ValueError:
         return None
-    return _Framed("json", value, cut=not whole, problems=(f"{side}_json",) if whole else ())
 
 
 def _stream(data: bytes, media_type: _MediaType, *, on_wire: bool) -> _Framed | None:

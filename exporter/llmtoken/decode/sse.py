@@ -58,13 +58,13 @@ def read(data: bytes, *, on_wire: bool = True) -> Frames:
 
 def _events(
     lines: Iterable[tuple[bytes, int | None]], problems: set[str]
-) -> tuple[list[Event], str | None, bytes | None]:
+) -> tuple[list[Event], str | None, bytes | bytearray | None]:
     """The events that a blank line ends, and the name and payload of the one that none does."""
     events: list[Event] = []
     fast, append = values.fast, events.append
     names: dict[bytes, str | None] = {}
     name: str | None = None
-    payload: bytes | None = None
+    payload: bytes | bytearray | None = None
     for line, end in lines:
         if payload is None:
             if line.startswith(b"data: "):
@@ -95,7 +95,9 @@ def _lines(data: bytes) -> tuple[list[bytes], set[str]]:
     return data[: last.end()].splitlines(keepends=True), {"too_large"}
 
 
-def _field(line: bytes, name: str | None, payload: bytes | None) -> tuple[str | None, bytes | None]:
+def _field(
+    line: bytes, name: str | None, payload: bytes | bytearray | None
+) -> tuple[str | None, bytes | bytearray | None]:
     """The event's name and payload so far, with what this line adds."""
     if line in _BLANK:
         return None, None
@@ -111,10 +113,19 @@ def _field(line: bytes, name: str | None, payload: bytes | None) -> tuple[str | 
         value = value or b"\n"
     else:
         return name, payload
-    return name, value if payload is None else _without_end(payload) + b"\n" + value
+    return name, value if payload is None else _joined(payload, value)
 
 
-def _unfinished(name: str | None, payload: bytes | None, last: bytes, end: int | None) -> tuple[Event | None, bool]:
+def _joined(payload: bytes | bytearray, value: bytes) -> bytearray:
+    """Several data lines as one payload, grown in place because there may be millions."""
+    joined = payload if isinstance(payload, bytearray) else bytearray(payload)
+    joined[len(joined) - _end_of(joined) :] = b"\n" + value
+    return joined
+
+
+def _unfinished(
+    name: str | None, payload: bytes | bytearray | None, last: bytes, end: int | None
+) -> tuple[Event | None, bool]:
     """What stands behind the last blank line: an event if it is whole, and whether something was cut."""
     partial = not last.endswith((b"\n", b"\r"))
     if payload is None:
@@ -131,7 +142,7 @@ def _unfinished(name: str | None, payload: bytes | None, last: bytes, end: int |
     return (Event(value, name, end), False) if whole else (None, True)
 
 
-def _value(payload: bytes, problems: set[str]) -> Any:
+def _value(payload: bytes | bytearray, problems: set[str]) -> Any:
     """The payload that isn't strict JSON: often `[DONE]`, else what can be made of it."""
     text = _text(payload)
     if text == _DONE:
@@ -144,9 +155,10 @@ def _value(payload: bytes, problems: set[str]) -> Any:
         return text
 
 
-def _text(payload: bytes) -> str:
-    return _without_end(payload).decode("utf-8", "replace")
+def _text(payload: bytes | bytearray) -> str:
+    return payload[: len(payload) - _end_of(payload)].decode("utf-8", "replace")
 
 
-def _without_end(line: bytes) -> bytes:
-    return line[:-2] if line.endswith(b"\r\n") else line.removesuffix(b"\n").removesuffix(b"\r")
+def _end_of(line: bytes | bytearray) -> int:
+    """The length of the line end."""
+    return 2 if line.endswith(b"\r\n") else line.endswith((b"\n", b"\r"))

@@ -23,8 +23,16 @@ fast = msgspec.json.Decoder().decode
 NOT_STRICT = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
-def parse(data: bytes) -> Any:
-    """The value that `data` is. Raises `ValueError` when it isn't JSON, or nested too deeply."""
+class Trailing(ValueError):
+    """Behind a `value` there is more, which isn't white space."""
+
+    def __init__(self, value: Any) -> None:
+        super().__init__("more than one value")
+        self.value = value
+
+
+def parse(data: bytes | bytearray) -> Any:
+    """The value that `data` is. Raises `Trailing`, or `ValueError` when it isn't JSON or nested too deeply."""
     try:
         value = fast(data)
     except RecursionError as error:
@@ -44,23 +52,18 @@ def unwrapped(text: str) -> Any:
     return text
 
 
-def salvage(data: bytes) -> tuple[Any, bool]:
-    """What stands at the beginning of damaged JSON, and whether it is a whole value with rubbish behind it.
+def salvage(data: bytes) -> Any:
+    """What arrived of an object or array that was cut.
 
-    Of an object or array that was cut, all members that arrived are kept; the last string may be
-    cut, a cut number is left out rather than read wrong. Raises `ValueError` when nothing is to be had.
+    The last string may be cut; a cut number is left out rather than read wrong. Raises
+    `ValueError` when `data` isn't the beginning of one.
     """
     text = _text(data)
     if text[:1] not in ("{", "["):
         raise ValueError("not an object or array")
-    try:
-        return prefix(text)[0], True
-    except ValueError:
-        pass
     # The digits that arrived of a number don't tell the number.
-    return pydantic_core.from_json(
-        text.rstrip("0123456789+-.eE"), allow_inf_nan=False, cache_strings="none", allow_partial="trailing-strings"
-    ), False
+    text = text.rstrip("0123456789+-.eE")
+    return pydantic_core.from_json(text, allow_inf_nan=False, cache_strings="none", allow_partial="trailing-strings")
 
 
 def prefix(text: str, start: int = 0) -> tuple[Any, int]:
@@ -71,18 +74,19 @@ def prefix(text: str, start: int = 0) -> tuple[Any, int]:
         raise ValueError("nested too deeply") from error
 
 
-def _tolerant(data: bytes) -> Any:
+def _tolerant(data: bytes | bytearray) -> Any:
     text = _text(data)
     value, end = prefix(text)
     if text[end:].strip():
-        raise ValueError("more than one value")
+        raise Trailing(value)
     return value
 
 
-def _text(data: bytes) -> str:
+def _text(data: bytes | bytearray) -> str:
     return replace_lone_surrogates(data.removeprefix(BOM).decode("utf-8", "replace").strip())
 
 
+_SURROGATE = re.compile(r"\\u[dD]")
 _ESCAPE = re.compile(
     r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)"
 )
@@ -90,7 +94,7 @@ _ESCAPE = re.compile(
 
 def replace_lone_surrogates(text: str) -> str:
     """JSON text whose escaped lone surrogates, which no database takes, are U+FFFD."""
-    if "\\ud" not in text and "\\uD" not in text:
+    if not _SURROGATE.search(text):
         return text
     return _ESCAPE.sub(lambda match: r"\ufffd" if match[1] else match[0], text)
 
