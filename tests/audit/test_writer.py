@@ -254,11 +254,14 @@ def test_readers_do_not_make_the_log_grow(store: Audit, database: str) -> None:
     assert Path(f"{database}-wal").stat().st_size < 2_000_000
 
 
-def test_closing_leaves_everything_in_the_one_file(store: Audit, database: str, tmp_path: Path) -> None:
-    store.write([record()])
-    store.close()
-    alone = tmp_path / "copy" / "audit.db"
-    alone.parent.mkdir()
-    alone.write_bytes(Path(database).read_bytes())
+def test_closing_leaves_everything_in_the_one_file_also_beside_a_reader(
+    store: Audit, database: str, tmp_path: Path
+) -> None:
+    with audit.open_read_only(database) as reader:
+        store.write([record()])
+        assert reader.count() == 1
+        store.close()
+        alone = tmp_path / "alone.db"
+        alone.write_bytes(Path(database).read_bytes())
     with audit.open_read_only(str(alone)) as reader:
         assert reader.count() == 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,9 +48,9 @@ class Connections:
         """Empty SQLite's write-ahead log into the file, so that the file alone is everything."""
         if self.path is None:
             return
-        # Not possible now (a reader, a full disk): the log stays and whoever opens it next reads it.
-        with suppress(DBAPIError), self.reader.connect() as connection:
-            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        # Not possible now (a reader, a full disk): the log stays, and whoever opens the file next reads it.
+        with suppress(sqlite3.Error, DBAPIError), closing(self.writer.raw_connection()) as connection:
+            connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def disconnect(self) -> None:
         """Close every connection; the next use opens new ones."""
