@@ -11,6 +11,7 @@ LlmtokenError
 │   └── StorageUnavailable … because the database can't take it
 ├── DatabaseError          the database can't be opened or isn't ours
 ├── StackError             a program that `llmtoken up` runs can't start, or has died
+├── ReplayError            recorded exchanges can't be read, or where they should go takes nothing
 ├── NotFound               the record asked for doesn't exist
 └── Unauthorized           a valid token is missing
 """
@@ -75,6 +76,10 @@ class DatabaseError(LlmtokenError):
 
 class StackError(LlmtokenError):
     """A program that `llmtoken up` runs beside the collector is missing, can't start, or has died."""
+
+
+class ReplayError(LlmtokenError):
+    """A recording isn't one, or the collector that it is sent to can't be reached or refuses everything."""
 
 
 class NotFound(LlmtokenError):

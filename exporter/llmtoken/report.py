@@ -10,9 +10,10 @@ a newer plugin can talk to an older collector.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -126,6 +127,16 @@ def parse_one(data: bytes) -> Report:
         raise ReportError(f"The report breaks the schema: {_short(error)}", hint=_HINT) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise NotJSON(f"The report isn't JSON: {_short(error)}", hint="send one JSON object in UTF-8") from error
+    _check_base64(report)
+    return report
+
+
+def from_fields(fields: Mapping[str, Any]) -> Report:
+    """A report of values that were kept elsewhere, under the same bounds. Raises `ReportError`."""
+    try:
+        report = msgspec.convert(fields, Report)
+    except msgspec.ValidationError as error:
+        raise ReportError(f"The report breaks the schema: {_short(error)}", hint=_HINT) from error
     _check_base64(report)
     return report
 

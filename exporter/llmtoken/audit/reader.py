@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Self
 
-from sqlalchemy import Connection, Row, Select, func, select, text
+from sqlalchemy import Column, Connection, Row, Select, func, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -15,6 +15,9 @@ from llmtoken.audit.connect import Connections, size
 from llmtoken.audit.failures import refused
 from llmtoken.audit.schema import FIELDS, TOKENS, bodies, calls
 from llmtoken.errors import StorageUnavailable
+
+_PIECE = 16
+"""Calls with bodies that are held at once: each may have megabytes."""
 
 _clean_request_id = values.cleaner(calls.c.request_id)
 
@@ -49,6 +52,23 @@ class Reader:
         query = _select().order_by(calls.c.started_at.desc(), calls.c.id.desc()).limit(limit)
         with self._reading() as connection:
             return [_readable(row) for row in connection.execute(query)]
+
+    def every(self) -> Iterator[dict[str, Any]]:
+        """Every call with its bodies, as `call` gives them, in order of arrival.
+
+        Read in small pieces, so that a reader that takes its time holds nothing back.
+        """
+        after = 0
+        while True:
+            query = _select(calls.c.id, with_bodies=True).where(calls.c.id > after).order_by(calls.c.id).limit(_PIECE)
+            with self._reading() as connection:
+                rows = connection.execute(query).all()
+            for row in rows:
+                call = _readable(row)
+                after = call.pop("id")
+                yield call
+            if len(rows) < _PIECE:
+                return
 
     def count(self) -> int:
         """How many calls are stored."""
@@ -89,10 +109,11 @@ class Reader:
             raise refused("The audit can't be read now", error) from error
 
 
-def _select(*, with_bodies: bool = False) -> Select[Any]:
+def _select(*more: Column[Any], with_bodies: bool = False) -> Select[Any]:
     if not with_bodies:
-        return select(*FIELDS)
-    return select(*FIELDS, bodies.c.request_body, bodies.c.response_body).select_from(calls.outerjoin(bodies))
+        return select(*more, *FIELDS)
+    texts = (bodies.c.request_body, bodies.c.response_body)
+    return select(*more, *FIELDS, *texts).select_from(calls.outerjoin(bodies))
 
 
 def _readable(row: Row[Any]) -> dict[str, Any]:
