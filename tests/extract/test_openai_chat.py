@@ -227,3 +227,25 @@ def test_visible_reasoning_is_kept_apart_from_the_answer() -> None:
     thinking = {"choices": [{"index": 0, "delta": {"reasoning_content": "Hm."}}]}
     completion = streamed(thinking, chunk("Yes"), chunk(finish="stop"), "[DONE]").completion()
     assert (completion.reasoning, completion.texts) == ("Hm.", ("Yes",))
+
+
+def test_an_empty_delta_beside_a_whole_message_does_not_hide_its_text() -> None:
+    """Perplexity sends both with every choice."""
+    choice = {"index": 0, "message": {"content": "Hello"}, "delta": {"content": "", "role": "assistant"}}
+    assert extract(exchange(PATH, ASK, reply(choices=[choice]))).completion().texts == ("Hello",)
+
+
+def test_a_message_so_far_beside_a_delta_is_not_counted_twice() -> None:
+    chunks = [
+        {"object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {"content": piece}, "message": sofar}]}
+        for piece, sofar in (("Hel", {"content": "Hel"}), ("lo", {"content": "Hello"}))
+    ]
+    assert streamed(*chunks).completion().texts == ("Hello",)
+
+
+def test_thinking_inside_the_content_is_reasoning_and_not_text() -> None:
+    content = [{"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}, {"type": "text", "text": "4"}]
+    choice = {"index": 0, "message": {"content": content}}
+    said = extract(exchange(PATH, ASK, reply(choices=[choice]))).completion()
+    assert said
+    assert (said.reasoning, said.texts) == ("Hm.", ("4",))

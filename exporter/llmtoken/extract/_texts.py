@@ -33,6 +33,11 @@ def said(content: Any) -> str:
     return ""
 
 
+def thought(content: Any) -> str:
+    """The visible reasoning inside a message's content: Mistral's parts of type `thinking`."""
+    return "".join(said(part.get("thinking")) for part in mappings(content))
+
+
 def arguments(value: Any) -> str:
     """Tool-call arguments as the JSON text they are counted by; objects (Ollama, Anthropic) are written out."""
     if type(value) is str:

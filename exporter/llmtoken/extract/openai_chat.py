@@ -87,13 +87,16 @@ class ToolCallSlots:
 def completion(body: Body) -> Completion | None:
     """The texts, reasoning and tool calls of a whole or streamed reply."""
     choices, calls = _texts.Choices(), ToolCallSlots()
+    # Perplexity sends both: beside a whole message an empty delta, beside a delta the message so far.
+    first, second = ("message", "delta") if body.framing == "json" else ("delta", "message")
     for chunk in _texts.values(body):
         for choice in mappings(mapping(chunk).get("choices")):
             index = choice.get("index")
             number = index if type(index) is int else 0
-            delta = mapping(choice.get("delta")) or mapping(choice.get("message"))
-            choices.add_text(number, delta.get("content") or delta.get("refusal"))
-            choices.add_reasoning(delta.get("reasoning_content") or delta.get("reasoning"))
+            delta = mapping(choice.get(first)) or mapping(choice.get(second))
+            content = delta.get("content")
+            choices.add_text(number, content or delta.get("refusal"))
+            choices.add_reasoning(delta.get("reasoning_content") or delta.get("reasoning") or _texts.thought(content))
             for call, function in calls.add(number, delta):
                 choices.add_call(call, function.get("name"), function.get("arguments"))
     return choices.completion()
