@@ -13,7 +13,7 @@ from llmtoken.audit.failures import explained
 from llmtoken.audit.reader import Reader
 from llmtoken.audit.writer import Audit
 
-__all__ = ["Audit", "Reader", "open", "open_read_only"]
+__all__ = ["Audit", "Reader", "open", "open_read_only", "shown"]
 
 
 def open(database: str, *, busy_timeout: float = 5.0) -> Audit:  # noqa: A001 - audit.open reads well

@@ -27,6 +27,8 @@ _NAMES = tuple(column.name for column in FIELDS)
 _CLEANERS = tuple(values.cleaner(column) for column in FIELDS)
 _values_of = attrgetter(*_NAMES)
 
+_INSERT_BODIES = insert(bodies)
+
 _TRUSTED = 1.0
 """How long it holds, in seconds, that the database took a write or refused one: polling shall cost no disk writes."""
 
@@ -68,11 +70,10 @@ class Audit(Reader):
         with self._writing(sum(map(_weight, records))) as connection:
             stored = connection.execute(self._insert, [rows[index] for index in first.values()])
             new = {request_id: key for key, request_id in stored}
-            texts = [_texts(key, records[first[request_id]]) for request_id, key in new.items()]
-            if texts := [
-                text for text in texts if text["request_body"] is not None or text["response_body"] is not None
-            ]:
-                connection.execute(insert(bodies), texts)
+            kept = ((key, records[first[request_id]]) for request_id, key in new.items())
+            texts = [_texts(key, record) for key, record in kept if _has_bodies(record)]
+            if texts:
+                connection.execute(_INSERT_BODIES, texts)
         return [new.pop(row["request_id"], None) is not None for row in rows]
 
     def writable(self) -> bool:
@@ -125,6 +126,10 @@ class Audit(Reader):
 def _row(call: Call) -> dict[str, Any]:
     found = zip(_NAMES, _CLEANERS, _values_of(call), strict=True)
     return {name: None if value is None else clean(value) for name, clean, value in found}
+
+
+def _has_bodies(record: Record) -> bool:
+    return record.request_body is not None or record.response_body is not None
 
 
 def _texts(key: int, record: Record) -> dict[str, Any]:
