@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from llmtoken.extract._fields import first_integer, first_mapping, integer, mapping, total
+from llmtoken.extract._fields import first_integer, first_mapping, integer, mapping, mappings, total
 from llmtoken.inference import Usage
 
 _INPUT = ("prompt_tokens", "input_tokens")
@@ -68,7 +68,8 @@ def openai_usage(value: Any, model: str | None = None) -> Usage:
     OpenAI counts cached and audio tokens inside the prompt and reasoning inside the
     completion. Where others leave them out, their total gives them away:
 
-    - xAI: total = prompt + completion + reasoning.
+    - xAI: total = prompt + completion + reasoning. (Perplexity's deep research leaves reasoning
+      out of the total too; then there is more of it than of the completion.)
     - Anthropic models behind gateways: total = prompt + completion + cache read + cache write.
     - Mistral: audio is only in the total; `prompt_audio_seconds` says that there was some.
     - Gemini's OpenAI endpoint: thoughts are only in the total, and nothing says how many.
@@ -89,21 +90,24 @@ def openai_usage(value: Any, model: str | None = None) -> Usage:
     if cache_write is None:
         cache_write = first_integer(usage, _CACHE_WRITE)
     reasoning = integer(outside.get("reasoning_tokens"))
+    if reasoning is None:
+        reasoning = integer(usage.get("reasoning_tokens"))
     input_audio = integer(inside.get("audio_tokens"))
 
-    if said is not None and input_tokens is not None and output_tokens is not None:
-        missing = said - input_tokens - output_tokens
-        if missing > 0:
-            if missing == reasoning:
-                output_tokens += missing
-            elif missing == (cache_read or 0) + (cache_write or 0):
-                input_tokens += missing
-            elif usage.get("prompt_audio_seconds"):
-                input_tokens += missing
-                input_audio = missing if input_audio is None else input_audio
-            elif model is not None and "gemini" in model:
-                output_tokens += missing
-                reasoning = missing if reasoning is None else reasoning
+    missing = (
+        0 if said is None or input_tokens is None or output_tokens is None else said - input_tokens - output_tokens
+    )
+    if reasoning and output_tokens is not None and (missing == reasoning or reasoning > output_tokens):
+        output_tokens += reasoning
+    elif input_tokens is not None and output_tokens is not None and missing > 0:
+        if missing == (cache_read or 0) + (cache_write or 0):
+            input_tokens += missing
+        elif usage.get("prompt_audio_seconds"):
+            input_tokens += missing
+            input_audio = missing if input_audio is None else input_audio
+        elif model is not None and "gemini" in model:
+            output_tokens += missing
+            reasoning = missing if reasoning is None else reasoning
     return billable(
         input_tokens=input_tokens,
         output_tokens=output_tokens,
@@ -137,14 +141,17 @@ def usage_in_timings(timings: Mapping[str, Any]) -> dict[str, Any] | None:
 def anthropic_usage(usage: Mapping[str, Any]) -> Usage:
     """Usage in Anthropic's words: what was read from or written to the cache comes on top of the input.
 
+    A compaction is billed, but only said under `iterations`; so it comes on top as well.
     Source: https://docs.anthropic.com/en/docs/build-with-claude/prompt-caching#tracking-cache-performance
+    and …/build-with-claude/compaction#understanding-usage
     """
-    cache_read = integer(usage.get("cache_read_input_tokens"))
-    cache_write = integer(usage.get("cache_creation_input_tokens"))
-    fresh = integer(usage.get("input_tokens"))
+    turns = [usage, *(one for one in mappings(usage.get("iterations")) if one.get("type") == "compaction")]
+    cache_read = total(*(integer(turn.get("cache_read_input_tokens")) for turn in turns))
+    cache_write = total(*(integer(turn.get("cache_creation_input_tokens")) for turn in turns))
+    fresh = total(*(integer(turn.get("input_tokens")) for turn in turns))
     return billable(
         input_tokens=None if fresh is None else total(fresh, cache_read, cache_write),
-        output_tokens=integer(usage.get("output_tokens")),
+        output_tokens=total(*(integer(turn.get("output_tokens")) for turn in turns)),
         cache_read=cache_read,
         cache_write=cache_write,
         reasoning=integer(mapping(usage.get("output_tokens_details")).get("thinking_tokens")),

@@ -20,6 +20,8 @@ def whole(body: Json, reply: Reply) -> None:
     """Read a batch: an operation, with the responses inline when it has ended."""
     reply.id = text(body.get("name"))
     reply.pending = body.get("done") is not True
+    if reply.pending:
+        return
     reply.error_type = error_in(body) or reply.error_type
     answers = mapping(mapping(body.get("response")).get("inlinedResponses"))
     responses = (mapping(one.get("response")) for one in mappings(answers.get("inlinedResponses")))
@@ -34,4 +36,10 @@ API = Api(
     request_model=model_in_path,
     whole=whole,
 )
-RETRIEVE = replace(API, name="gemini.batches.retrieve", path=r"/v1\w*/batches/[^/]+", methods=frozenset({"GET"}))
+RETRIEVE = replace(
+    API,
+    name="gemini.batches.retrieve",
+    path=r"/batches/[^/]+",
+    methods=frozenset({"GET"}),
+    looks_like=lambda _request, reply: (text(reply.get("name")) or "").startswith("batches/"),
+)

@@ -5,7 +5,8 @@ A reader for an API of its own is better: this one knows no finish reasons, erro
 
 from __future__ import annotations
 
-from llmtoken.exchange import Event
+from llmtoken.exchange import Body, Event
+from llmtoken.extract import _texts
 from llmtoken.extract._api import Api, Json, Reply
 from llmtoken.extract._fields import mapping, text
 from llmtoken.extract._google import usage_metadata
@@ -15,7 +16,7 @@ from llmtoken.inference import Usage
 
 
 def usage_in(body: Json) -> Usage:
-    """The usage of an object, in whoever's words."""
+    """The usage of a reply, or a chunk of it, in whoever's words."""
     inner = mapping(body.get("response")) or mapping(body.get("result"))
     said = mapping(body.get("usage")) or mapping(inner.get("usage"))
     if "inputTokens" in said:
@@ -43,12 +44,16 @@ def streamed(events: tuple[Event, ...], reply: Reply) -> None:
     reply.finished = reply.usage.known
 
 
+def recognises(body: Body) -> bool:
+    """Whether a reply says a usage; streams say it towards their end."""
+    return any(usage_in(mapping(value)).known for value in reversed(list(_texts.values(body))))
+
+
 API = Api(
     name="generic",
     operation_name="",
     path=r"(?!)",
     countable=False,
-    looks_like=lambda _request, reply: usage_in(reply).known,
     whole=whole,
     streamed=streamed,
 )

@@ -24,7 +24,10 @@ CALLS = (
     "shell_call",
     "apply_patch_call",
 )
-"""Output items that ask the client to run something; the others (web search, …) run at the provider."""
+"""Output items that ask the client to run something; the others (web search, …) run at the provider.
+
+A shell runs at either: hosted ones name their container.
+"""
 PENDING = ("queued", "in_progress")
 ENDS = ("response.completed", "response.incomplete", "response.failed", "response.cancelled")
 
@@ -32,12 +35,17 @@ ENDS = ("response.completed", "response.incomplete", "response.failed", "respons
 def read_response(body: Json, reply: Reply) -> None:
     """Read a `response` object. Its status stands for the finish reason, as the API has none."""
     reply.id, reply.model = text(body.get("id")), text(body.get("model"))
-    reply.usage = openai_usage(body.get("usage"))
+    reply.usage = openai_usage(body.get("usage"), reply.model)
     status = text(body.get("status"))
     reply.finish_reasons = [status] if status else []
     reply.pending = status in PENDING
-    reply.tool_calls = sum(item.get("type") in CALLS for item in mappings(body.get("output")))
+    reply.tool_calls = sum(map(_is_call, mappings(body.get("output"))))
     reply.error_type = error_in(body) or reply.error_type
+
+
+def _is_call(item: Json) -> bool:
+    hosted = text(mapping(item.get("environment")).get("type")) or ""
+    return item.get("type") in CALLS and not hosted.startswith("container")
 
 
 def streamed(events: tuple[Event, ...], reply: Reply) -> None:
@@ -58,7 +66,7 @@ def streamed(events: tuple[Event, ...], reply: Reply) -> None:
             read_response(mapping(data.get("response")), reply)
             reply.done = reply.usage_is_final = True
         elif kind == "response.output_item.done":
-            calls += mapping(data.get("item")).get("type") in CALLS
+            calls += _is_call(mapping(data.get("item")))
         elif kind == "error":
             reply.error_type = error_in(data) or "error"
         elif not started:

@@ -38,6 +38,7 @@ from llmtoken.extract import (
     ollama_embed,
     ollama_generate,
     openai_audio,
+    openai_batches,
     openai_chat,
     openai_completions,
     openai_embeddings,
@@ -80,6 +81,7 @@ APIS: tuple[Api, ...] = (
     *uncounted.PAGES,
     uncounted.BATCHES,
     openai_runs.API,
+    openai_batches.API,
     openai_images.API,
     openai_audio.SPEECH,
     openai_audio.TRANSCRIPTIONS,
@@ -103,7 +105,6 @@ APIS: tuple[Api, ...] = (
     hugging_face_tgi.API,
     llama_cpp_completion.API,
     ollama_embed.API,
-    generic.API,
 )
 """Every API we read. Where several share a path, `looks_like` decides; where none does, the first one is taken."""
 
@@ -202,14 +203,16 @@ def _countable(api: Api, exchange: Exchange, reply: Reply) -> bool:
 
 
 def _choose(exchange: Exchange, request: Mapping[str, Any], reply: Mapping[str, Any]) -> Api:
-    """By path, then by the bodies: among the APIs that share a path, else among all."""
+    """By path, then by the bodies: among the APIs that share a path, else among all; else by a usage alone."""
     routed = _route(exchange.method, exchange.path)
     if len(routed) == 1:
         return routed[0]
     for api in routed or APIS:
         if api.looks_like(request, reply):
             return api
-    return routed[0] if routed else UNKNOWN
+    if routed:
+        return routed[0]
+    return generic.API if generic.recognises(exchange.response) else UNKNOWN
 
 
 @lru_cache(maxsize=2048)

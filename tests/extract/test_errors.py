@@ -1,0 +1,51 @@
+"""What kind of error a reply is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from llmtoken.extract._errors import error_type
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({"error": {"type": "invalid_request_error", "code": "model_not_found"}}, "invalid_request_error"),
+        ({"error": {"code": "401", "message": "no"}}, "401"),
+        ({"error": {"code": 401, "message": "no"}}, "401"),
+        ({"error": {"code": 429, "status": "RESOURCE_EXHAUSTED"}}, "RESOURCE_EXHAUSTED"),
+        ({"type": "error", "error": {"type": "overloaded_error"}}, "overloaded_error"),
+        ({"object": "error", "type": "invalid_request_error", "code": 1500}, "invalid_request_error"),
+        ({"error": "too long", "error_type": "validation"}, "validation"),
+        ({"__type": "com.amazon.coral#ThrottlingException"}, "ThrottlingException"),
+        ({"error": "model not found"}, "http_400"),
+        ({"error": {"message": "no", "type": ""}}, "http_400"),
+        ({"error": {"type": "a whole message " * 20}}, "http_400"),
+        ({"message": "no"}, "http_400"),
+        ({"detail": [{"type": "missing"}]}, "http_400"),
+        (None, "http_400"),
+    ],
+)
+def test_a_failed_request_has_the_providers_word_or_its_status(body: Any, expected: str) -> None:
+    assert error_type(400, {}, body) == expected
+
+
+def test_aws_names_the_error_in_a_header() -> None:
+    headers = {"x-amzn-errortype": "ValidationException:http://internal.amazon.com/coral/"}
+    assert error_type(400, headers, {"message": "no"}) == "ValidationException"
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({"error": {"code": 502}}, "502"),
+        ({"error": "no"}, "error"),
+        ({"error": {}}, "error"),
+        ({"error": None, "id": "x"}, None),
+        ({"id": "x"}, None),
+    ],
+)
+def test_an_error_in_a_200_is_one_too(body: Any, expected: str | None) -> None:
+    assert error_type(200, {}, body) == expected

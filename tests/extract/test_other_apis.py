@@ -1,0 +1,133 @@
+"""The smaller APIs: images, audio, text completions of old, conversations, watsonx, and what is generic."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from llmtoken.extract import extract
+from llmtoken.inference import Completion, Prompt, Usage
+from support.exchanges import exchange
+from support.samples import CHAT
+
+USAGE = {"input_tokens": 7, "output_tokens": 3, "total_tokens": 10}
+REPORTED = Usage(input_tokens=7, output_tokens=3, total_tokens=10, source="reported")
+
+
+def test_streamed_images_say_their_usage_at_the_end() -> None:
+    events = [
+        {"type": "image_generation.partial_image", "b64_json": "AA=="},
+        {"type": "image_generation.completed", "b64_json": "AA==", "usage": USAGE},
+    ]
+    extraction = extract(exchange("/v1/images/generations", {"model": "i", "stream": True}, events))
+    assert (extraction.inference.operation_name, extraction.complete) == ("image_generation", True)
+    assert extraction.inference.usage == REPORTED
+
+
+def test_images_billed_by_the_piece_say_no_tokens() -> None:
+    extraction = extract(exchange("/v1/images/generations", {"prompt": "a cat"}, {"data": [{"url": "…"}]}))
+    assert (extraction.inference.usage, extraction.countable) == (Usage(), False)
+
+
+def test_audio_tokens_of_a_transcription_are_input() -> None:
+    usage = {"type": "tokens", **USAGE, "input_token_details": {"text_tokens": 1, "audio_tokens": 6}}
+    inference = extract(exchange("/v1/audio/transcriptions", {"model": "t"}, {"text": "Hi", "usage": usage})).inference
+    assert (inference.operation_name, inference.usage.input_audio_tokens) == ("transcription", 6)
+
+
+def test_seconds_are_no_tokens() -> None:
+    reply = {"text": "Hi", "usage": {"type": "duration", "seconds": 12}}
+    assert extract(exchange("/v1/audio/transcriptions", {"model": "whisper"}, reply)).inference.usage == Usage()
+
+
+def test_streamed_transcriptions_say_their_usage_at_the_end() -> None:
+    events = [{"type": "transcript.text.delta", "delta": "Hi"}, {"type": "transcript.text.done", "usage": USAGE}]
+    assert extract(exchange("/v1/audio/transcriptions", {"model": "t"}, events)).inference.usage == REPORTED
+
+
+def test_spoken_audio_is_no_unreadable_reply() -> None:
+    extraction = extract(exchange("/v1/audio/speech", {"model": "t", "input": "Hi"}, "\x00\x01ID3"))
+    assert (extraction.api, extraction.problems) == ("openai.audio.speech", ())
+
+
+def test_anthropics_text_completions_are_left_to_be_counted() -> None:
+    events = [
+        {"type": "completion", "completion": "Hel", "stop_reason": None, "model": "c"},
+        {"type": "ping"},
+        {"type": "completion", "completion": "lo", "stop_reason": "stop_sequence", "model": "c"},
+    ]
+    extraction = extract(exchange("/v1/complete", {"model": "c", "prompt": "Hi"}, events))
+    assert (extraction.api, extraction.complete, extraction.countable) == ("anthropic.complete", True, True)
+    assert extraction.inference.finish_reasons == ("stop_sequence",)
+    assert (extraction.prompt(), extraction.completion()) == (Prompt(texts=("Hi",)), Completion(texts=("Hello",)))
+
+
+def test_a_conversation_streams_its_usage_at_the_end() -> None:
+    usage = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
+    events = [
+        {"type": "conversation.response.started", "conversation_id": "c"},
+        {"type": "message.output.delta", "content": "Hello", "model": "m"},
+        {"type": "conversation.response.done", "usage": usage},
+    ]
+    extraction = extract(exchange("/v1/conversations", {"model": "m", "inputs": "Hi"}, events))
+    assert (extraction.api, extraction.inference.response_id) == ("mistral.conversations", "c")
+    assert (extraction.inference.response_model, extraction.inference.usage) == ("m", REPORTED)
+    assert extraction.completion().texts == ("Hello",)
+
+
+def test_watsonx_counts_grow_until_it_stops() -> None:
+    def piece(said: str, made: int, why: str, read: int = 0) -> dict[str, Any]:
+        result = {"generated_text": said, "generated_token_count": made, "input_token_count": read, "stop_reason": why}
+        return {"model_id": "w", "results": [result]}
+
+    events = [piece("", 0, "not_finished", 7), piece("Hel", 2, "not_finished"), piece("lo", 3, "eos_token")]
+    extraction = extract(exchange("/ml/v1/text/generation_stream", {"model_id": "w", "input": "Hi"}, events))
+    assert (extraction.api, extraction.inference.request_model) == ("watsonx.generation", "w")
+    assert (extraction.inference.usage, extraction.inference.finish_reasons) == (REPORTED, ("eos_token",))
+    assert extraction.completion().texts == ("Hello",)
+
+
+def test_watsonx_chats_in_openais_words() -> None:
+    request = {"model_id": "w", "messages": CHAT["messages"]}
+    extraction = extract(exchange("/ml/v1/text/chat", request, {"choices": [], "model_id": "w"}))
+    assert (extraction.api, extraction.inference.request_model) == ("openai.chat", "w")
+
+
+@pytest.mark.parametrize("path", ["/v1/fim/completions", "/v1/agents/completions"])
+def test_mistrals_other_completions_answer_as_chats(path: str) -> None:
+    assert extract(exchange(path, {"model": "m"}, {"choices": []})).api == "openai.chat"
+
+
+@pytest.mark.parametrize(
+    ("path", "reply"),
+    [
+        ("/v1/messages/count_tokens", {"input_tokens": 2095}),
+        ("/v1/responses/input_tokens", {"object": "response.input_tokens", "input_tokens": 11}),
+        ("/v1beta/models/g:countTokens", {"totalTokens": 31}),
+        ("/model/m/count-tokens", {"inputTokens": 15}),
+        ("/tokenize", {"count": 5, "tokens": [1, 2, 3, 4, 5]}),
+        ("/v1/moderations", {"id": "modr", "model": "m", "results": []}),
+    ],
+)
+def test_counting_calls_use_no_tokens(path: str, reply: dict[str, Any]) -> None:
+    extraction = extract(exchange(path, CHAT, reply))
+    assert (extraction.inference.usage, extraction.countable, extraction.problems) == (Usage(), False, ())
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        {"answer": "Hello", "usage": {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}},
+        {"output": {}, "usage": USAGE},
+        {"result": {"response": "Hello", "usage": USAGE}, "success": True},
+        {"usage": {"inputTokens": 7, "outputTokens": 3}},
+        [{"delta": "Hel"}, {"delta": "lo", "usage": USAGE}, "[DONE]"],
+    ],
+)
+def test_a_usage_in_known_words_is_read_from_an_unknown_api(reply: Any) -> None:
+    extraction = extract(exchange("/someones/own/api", {"q": "Hi"}, reply))
+    assert (extraction.api, extraction.problems) == ("generic", ("generic_usage",))
+    assert extraction.inference.usage.input_tokens == 7
+    assert extraction.inference.usage.output_tokens == 3
+    assert extraction.inference.tool_calls is None

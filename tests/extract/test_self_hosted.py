@@ -1,0 +1,93 @@
+"""What self-hosted servers speak beside OpenAI's APIs: Ollama, TGI, llama.cpp."""
+
+from __future__ import annotations
+
+from llmtoken.extract import extract
+from llmtoken.inference import Completion, Image, Message, Prompt, ToolCall, Usage
+from support.exchanges import exchange, ndjson
+
+LINES = {"content-type": "application/x-ndjson"}
+DONE = {"model": "m", "done": True, "done_reason": "stop", "prompt_eval_count": 7, "eval_count": 3}
+REPORTED = Usage(input_tokens=7, output_tokens=3, total_tokens=10, source="reported")
+
+
+def test_the_last_line_of_ollama_has_the_counts() -> None:
+    call = {"function": {"name": "f", "arguments": {"x": 1}}}
+    lines = [
+        {"model": "m", "message": {"content": "Hel", "thinking": "Hm."}, "done": False},
+        {"model": "m", "message": {"content": "lo", "tool_calls": [call]}, "done": False},
+        {**DONE, "message": {"content": ""}},
+    ]
+    extraction = extract(exchange("/api/chat", {"model": "m"}, ndjson(lines), response_headers=LINES))
+    assert (extraction.complete, extraction.inference.stream, extraction.inference.tool_calls) == (True, True, 1)
+    assert (extraction.inference.usage, extraction.inference.finish_reasons) == (REPORTED, ("stop",))
+    expected = (ToolCall(name="f", arguments='{"x": 1}'),)
+    assert extraction.completion() == Completion(texts=("Hello",), reasoning="Hm.", tool_calls=expected)
+
+
+def test_a_prompt_from_ollamas_cache_is_unknown() -> None:
+    reply = {"model": "m", "message": {"content": "Hello"}, "done": True, "eval_count": 3}
+    usage = extract(exchange("/api/chat", {"model": "m"}, reply)).inference.usage
+    assert usage == Usage(output_tokens=3, source="reported")
+
+
+def test_an_error_line_of_ollama_is_an_error() -> None:
+    lines = ndjson([{"model": "m", "message": {"content": "Hel"}, "done": False}, {"error": "out of memory"}])
+    extraction = extract(exchange("/api/chat", {"model": "m"}, lines, response_headers=LINES))
+    assert (extraction.inference.error_type, extraction.complete) == ("error", False)
+
+
+def test_ollamas_prompts_have_images_beside_the_text() -> None:
+    request = {"messages": [{"role": "user", "content": "See", "images": ["AAAA"]}], "format": {"type": "object"}}
+    message = Message(role="user", text="See", images=(Image(source="AAAA"),))
+    prompt = extract(exchange("/api/chat", request, {})).prompt()
+    assert prompt == Prompt(messages=(message,), response_schema={"type": "object"})
+
+
+def test_ollama_generates_from_system_and_prompt() -> None:
+    request = {"model": "m", "system": "Be brief.", "prompt": "Hi"}
+    extraction = extract(exchange("/api/generate", request, {**DONE, "response": "Hello"}))
+    assert extraction.inference.operation_name == "text_completion"
+    assert extraction.prompt() == Prompt(texts=("Be brief.", "Hi"))
+    assert extraction.completion().texts == ("Hello",)
+
+
+def test_ollamas_older_embeddings_say_nothing() -> None:
+    extraction = extract(exchange("/api/embeddings", {"model": "m", "prompt": "Hi"}, {"embedding": [0.1]}))
+    assert (extraction.api, extraction.inference.usage) == ("ollama.embed", Usage())
+    assert extraction.prompt() == Prompt(texts=("Hi",))
+
+
+def test_tgi_says_its_tokens_in_the_details_of_the_last_chunk() -> None:
+    events = [
+        {"index": 1, "token": {"text": "Hel", "special": False}, "generated_text": None},
+        {"index": 2, "token": {"text": "lo", "special": False}, "generated_text": None},
+        {
+            "index": 3,
+            "token": {"text": "</s>", "special": True},
+            "generated_text": "Hello",
+            "details": {"finish_reason": "eos_token", "generated_tokens": 3},
+        },
+    ]
+    extraction = extract(exchange("/generate_stream", {"inputs": "Hi"}, events))
+    assert extraction.complete
+    assert extraction.inference.usage == Usage(output_tokens=3, source="reported")
+    assert extraction.completion().texts == ("Hello",)
+    cut = extract(exchange("/generate_stream", {"inputs": "Hi"}, events[:1], aborted="client"))
+    assert cut.completion().texts == ("Hel",)
+
+
+def test_tgi_says_its_tokens_in_headers_without_details() -> None:
+    headers = {"x-prompt-tokens": "7", "x-generated-tokens": "3"}
+    for reply in ({"generated_text": "Hello"}, '[{"generated_text": "Hello"}]'):
+        extraction = extract(exchange("/models/a/b", {"inputs": "Hi"}, reply, response_headers=headers))
+        assert (extraction.api, extraction.inference.request_model) == ("hugging_face.generate", "a/b")
+        assert extraction.inference.usage == REPORTED
+
+
+def test_the_last_chunk_of_llama_cpp_has_the_counts() -> None:
+    end = {"content": "", "stop": True, "stop_type": "limit", "tokens_evaluated": 7, "tokens_predicted": 3}
+    extraction = extract(exchange("/completion", {"prompt": "Hi"}, [{"content": "Hello", "stop": False}, end]))
+    assert (extraction.api, extraction.complete) == ("llama_cpp.completion", True)
+    assert (extraction.inference.usage, extraction.inference.finish_reasons) == (REPORTED, ("limit",))
+    assert extraction.completion().texts == ("Hello",)
