@@ -22,6 +22,8 @@ def check(connection: Connection) -> str | None:
 
     Raises `DatabaseError` when the database is somebody else's or of a newer version.
     """
+    # In this order: another replica may be making the schema just now, and the ledger comes with its tables.
+    strange = _strangers(connection)
     found = MigrationContext.configure(connection, opts={"version_table": LEDGER}).get_current_revision()
     known = {change.revision for change in _script().walk_revisions()}
     if found is not None and found not in known:
@@ -29,7 +31,7 @@ def check(connection: Connection) -> str | None:
             f"The database's schema is {found}; this version of llmtoken knows up to {max(known)}",
             hint="run the llmtoken that wrote it, or a newer one; nothing was changed",
         )
-    if found is None and (strange := _strangers(connection)):
+    if found is None and strange:
         raise DatabaseError(
             f"The database isn't llmtoken's: it already has {', '.join(sorted(strange))}",
             hint="give llmtoken a database of its own; nothing was changed",
