@@ -31,7 +31,6 @@ def name(reply: dict[str, Any] | None = None, **fields: Any) -> str | None:
         ("openrouter.ai", "openrouter"),
         ("notopenai.com", None),
         ("api.openai.com.evil.example", None),
-        ("localhost:8000", None),
     ],
 )
 def test_a_public_host_says_it(host: str, expected: str | None) -> None:
@@ -88,6 +87,18 @@ def test_headers_say_it(headers: dict[str, str], expected: str | None) -> None:
 )
 def test_the_reply_says_it(reply: dict[str, Any], expected: str | None) -> None:
     assert name(reply) == expected
+
+
+@pytest.mark.parametrize("upstream", ["10.0.0.7:8000", "127.0.0.1:8000", "[::1]:8000", "vllm:8000", "gpu.internal"])
+def test_a_server_of_ones_own_that_says_nothing_is_self_hosted(upstream: str) -> None:
+    assert name(upstream=upstream, host="llm.example") == "self_hosted"
+    assert name({"system_fingerprint": "fp_ollama"}, upstream=upstream) == "ollama"
+
+
+def test_a_public_server_that_says_nothing_is_whose_api_it_is() -> None:
+    exchange = Exchange(upstream="160.79.104.10:443", host="localhost:8088")
+    assert provider_name(exchange, {}, "anthropic") == "anthropic"
+    assert provider_name(exchange, {}) is None
 
 
 def test_the_configuration_wins_over_everything() -> None:

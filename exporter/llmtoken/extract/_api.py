@@ -86,6 +86,8 @@ class Api:
     """Such as `openai.chat`."""
     operation_name: str
     """By the semantic conventions, such as `chat`; our own word where they have none."""
+    provider_name: str | None = None
+    """Whose API it is, for when nothing says who served it; `None` where many speak it."""
     path: str
     """A regular expression for the end of the path; whatever is mounted in front of it doesn't matter."""
     methods: frozenset[str] = frozenset({"POST"})

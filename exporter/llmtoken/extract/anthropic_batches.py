@@ -49,6 +49,7 @@ def streamed(events: tuple[Event, ...], reply: Reply) -> None:
 API = Api(
     name="anthropic.batches",
     operation_name="chat",
+    provider_name="anthropic",
     path=r"/v1/messages/batches/[^/]+/results",
     methods=frozenset({"GET"}),
     countable=False,

@@ -47,6 +47,7 @@ def completion(body: Body) -> Completion | None:
 API = Api(
     name="anthropic.complete",
     operation_name="text_completion",
+    provider_name="anthropic",
     path=r"/v1/complete",
     looks_like=lambda _request, reply: reply.get("type") == "completion",
     whole=whole,

@@ -139,6 +139,7 @@ def looks_like(request: Json, reply: Json) -> bool:
 API = Api(
     name="anthropic.messages",
     operation_name="chat",
+    provider_name="anthropic",
     path=r"/v1/messages|/anthropic/models/[^/]+:(?:raw|streamRaw)Predict",
     looks_like=looks_like,
     request_model=lambda exchange: model_asked_for(exchange) or _google.model_in_path(exchange),

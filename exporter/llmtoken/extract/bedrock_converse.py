@@ -141,6 +141,7 @@ def _add(choices: _texts.Choices, number: Any, block: Json) -> None:
 API = Api(
     name="bedrock.converse",
     operation_name="chat",
+    provider_name="aws.bedrock",
     path=r"/converse",
     looks_like=lambda _request, reply: "stopReason" in reply and "output" in reply,
     request_model=model_in_path,

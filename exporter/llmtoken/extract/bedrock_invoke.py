@@ -172,6 +172,7 @@ def completion(body: Body) -> Completion | None:
 API = Api(
     name="bedrock.invoke",
     operation_name="chat",
+    provider_name="aws.bedrock",
     path=r"/model/.+/invoke",
     request_model=bedrock_converse.model_in_path,
     whole=whole,

@@ -129,6 +129,7 @@ def looks_like(request: Json, reply: Json) -> bool:
 API = Api(
     name="cohere.chat",
     operation_name="chat",
+    provider_name="cohere",
     path=r"/v[12]/chat",
     looks_like=looks_like,
     whole=whole,

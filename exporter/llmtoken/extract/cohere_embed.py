@@ -26,6 +26,7 @@ def prompt(request: Json) -> Prompt | None:
 API = Api(
     name="cohere.embed",
     operation_name="embeddings",
+    provider_name="cohere",
     path=r"(?<!/api)/embed",
     looks_like=lambda request, reply: "texts" in request and "embeddings" in reply,
     whole=whole,

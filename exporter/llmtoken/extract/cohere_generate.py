@@ -50,6 +50,7 @@ def completion(body: Body) -> Completion | None:
 API = Api(
     name="cohere.generate",
     operation_name="text_completion",
+    provider_name="cohere",
     path=r"/v1/generate",
     looks_like=lambda _request, reply: "generations" in reply,
     whole=whole,

@@ -31,6 +31,7 @@ def whole(body: Json, reply: Reply) -> None:
 API = Api(
     name="gemini.batchGenerateContent",
     operation_name="generate_content",
+    provider_name="gcp.gemini",
     path=r":(?:batchGenerateContent|asyncBatchEmbedContent)",
     countable=False,
     request_model=model_in_path,

@@ -42,6 +42,7 @@ def instances(request: Json) -> Prompt | None:
 API = Api(
     name="gemini.embedContent",
     operation_name="embeddings",
+    provider_name="gcp.gemini",
     path=r":embedContent",
     request_model=model_in_path,
     whole=whole,

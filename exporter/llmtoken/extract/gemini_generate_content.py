@@ -94,6 +94,7 @@ def looks_like(request: Json, reply: Json) -> bool:
 API = Api(
     name="gemini.generateContent",
     operation_name="generate_content",
+    provider_name="gcp.gemini",
     path=r":generateContent",
     looks_like=looks_like,
     request_model=model_in_path,

@@ -92,6 +92,7 @@ def completion(body: Body) -> Completion | None:
 API = Api(
     name="gemini.interactions",
     operation_name="generate_content",
+    provider_name="gcp.gemini",
     path=r"/interactions",
     looks_like=lambda _request, reply: reply.get("object") == "interaction",
     request_model=lambda exchange: model_asked_for(exchange) or text(mapping(exchange.request.json).get("agent")),

@@ -78,7 +78,8 @@ def looks_like(request: Json, reply: Json) -> bool:
 API = Api(
     name="hugging_face.generate",
     operation_name="text_completion",
-    path=r"(?<!/api)(?<!/v1)/generate(?:_stream)?|/models/[^:]+",
+    provider_name="hugging_face",
+    path=r"(?<!/api)(?<!/v1)/generate(?:_stream)?|/models/[^/:]+(?:/[^/:]+)?",
     looks_like=looks_like,
     request_model=request_model,
     whole=whole,

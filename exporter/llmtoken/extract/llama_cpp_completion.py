@@ -51,6 +51,7 @@ def completion(body: Body) -> Completion | None:
 API = Api(
     name="llama_cpp.completion",
     operation_name="text_completion",
+    provider_name="llama_cpp",
     path=r"/(?:completion|infill)",
     looks_like=lambda _request, reply: (
         "tokens_predicted" in reply or ("content" in reply and "stop" in reply and "choices" not in reply)

@@ -53,6 +53,7 @@ def completion(body: Body) -> Completion | None:
 API = Api(
     name="mistral.conversations",
     operation_name="chat",
+    provider_name="mistral_ai",
     path=r"/conversations(?:/[^/]+)?(?:/restart)?",
     countable=False,
     looks_like=lambda _request, reply: (

@@ -75,6 +75,7 @@ def completion(body: Body) -> Completion | None:
 API = Api(
     name="ollama.chat",
     operation_name="chat",
+    provider_name="ollama",
     path=r"/api/chat",
     looks_like=lambda _request, reply: "done" in reply and "message" in reply,
     whole=whole,

@@ -26,6 +26,7 @@ def prompt(request: Json) -> Prompt | None:
 API = Api(
     name="ollama.embed",
     operation_name="embeddings",
+    provider_name="ollama",
     path=r"/api/embed(?:dings)?",
     looks_like=lambda _request, reply: "embedding" in reply or "prompt_eval_count" in reply,
     whole=whole,

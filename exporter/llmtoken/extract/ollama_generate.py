@@ -20,6 +20,7 @@ def prompt(request: Json) -> Prompt | None:
 API = Api(
     name="ollama.generate",
     operation_name="text_completion",
+    provider_name="ollama",
     path=r"/api/generate",
     looks_like=lambda _request, reply: "done" in reply and "response" in reply,
     whole=ollama_chat.whole,

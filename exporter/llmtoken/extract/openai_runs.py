@@ -46,6 +46,7 @@ def streamed(events: tuple[Event, ...], reply: Reply) -> None:
 API = Api(
     name="openai.assistants.runs",
     operation_name="invoke_agent",
+    provider_name="openai",
     path=r"/threads/(?:[^/]+/)?runs(?:/[^/]+(?:/cancel|/submit_tool_outputs)?)?",
     methods=frozenset({"GET", "POST"}),
     countable=False,

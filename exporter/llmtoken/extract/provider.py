@@ -1,8 +1,9 @@
 """Who served the call: `gen_ai.provider.name`, by the first thing that says it.
 
 In order: the middleware's configuration, the server's host, the path, the response's
-headers, the reply's own fields. The semantic conventions' values where they have one,
-else the service's own name in lower case. Must not know wire APIs.
+headers, the reply's own fields, a private address of the server, the API's own provider.
+The semantic conventions' values where they have one, else the service's own name in lower
+case, `self_hosted` for a server of one's own that says nothing. Must not know wire APIs.
 Source: https://opentelemetry.io/docs/specs/semconv/registry/attributes/gen-ai/
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import lru_cache
+from ipaddress import ip_address
 from typing import Any
 
 from llmtoken.exchange import Exchange
@@ -103,8 +105,11 @@ _hosts = [(re.compile(f"(?:{pattern})$"), name) for pattern, name in _HOSTS]
 _paths = [(re.compile(pattern), name) for pattern, name in _PATHS]
 
 
-def provider_name(exchange: Exchange, reply: Mapping[str, Any]) -> str | None:
-    """The provider, or `None` when nothing says who it is. `reply` is the reply's (or its first event's) object."""
+def provider_name(exchange: Exchange, reply: Mapping[str, Any], default: str | None = None) -> str | None:
+    """The provider, or `default` when nothing says who it is. `reply` is the reply's (or its first event's) object.
+
+    Only the upstream's address tells a server of one's own: the host is often the proxy's.
+    """
     if exchange.provider:
         return exchange.provider
     return (
@@ -113,6 +118,7 @@ def provider_name(exchange: Exchange, reply: Mapping[str, Any]) -> str | None:
         or _by_path(exchange.path)
         or _by_headers(exchange.response_headers)
         or _by_fields(reply)
+        or ("self_hosted" if exchange.upstream and _is_private(exchange.upstream) else default)
     )
 
 
@@ -146,6 +152,16 @@ def _by_host(host: str | None, path: str) -> str | None:
 def _owner(host: str) -> str | None:
     address = _split(host)[0].lower().rstrip(".")
     return next((name for pattern, name in _hosts if pattern.search(address)), None)
+
+
+@lru_cache(maxsize=1024)
+def _is_private(server: str) -> bool:
+    """Whether an address is of this network: private, loopback, or a name without a domain."""
+    address = _split(server)[0]
+    try:
+        return ip_address(address).is_private
+    except ValueError:
+        return "." not in address or address.endswith((".local", ".internal", ".svc"))
 
 
 @lru_cache(maxsize=1024)

@@ -146,7 +146,7 @@ def _extract(exchange: Exchange) -> Extraction:
         api=api.name,
         inference=Inference(
             operation_name=reply.operation_name or api.operation_name or None,
-            provider_name=provider_name(exchange, reply_object),
+            provider_name=provider_name(exchange, reply_object, api.provider_name),
             server_address=address,
             server_port=port,
             request_model=api.request_model(exchange),
@@ -215,15 +215,19 @@ def _choose(exchange: Exchange, request: Mapping[str, Any], reply: Mapping[str, 
     return generic.API if generic.recognises(exchange.response) else UNKNOWN
 
 
+LONGEST = 1024
+"""Characters at the end of a path that can say which API it is: patterns are quadratic in the worst case."""
+
+_PATTERNS = [(api, re.compile(rf"(?:{api.path})/?$")) for api in APIS]
+
+
 @lru_cache(maxsize=2048)
 def _route(method: str | None, path: str) -> tuple[Api, ...]:
     """The APIs whose path this can be. A report without a method may be any."""
+    end = path[-LONGEST:]
     return tuple(
-        api for api, pattern in _PATTERNS if (method is None or method.upper() in api.methods) and pattern.search(path)
+        api for api, pattern in _PATTERNS if (method is None or method.upper() in api.methods) and pattern.search(end)
     )
-
-
-_PATTERNS = [(api, re.compile(rf"(?:{api.path})/?$")) for api in APIS]
 
 
 def _complete(exchange: Exchange, reply: Reply) -> bool:

@@ -50,6 +50,7 @@ def prompt(request: Json) -> Prompt | None:
 API = Api(
     name="replicate.predictions",
     operation_name="text_completion",
+    provider_name="replicate",
     path=r"/predictions(?:/[^/]+(?:/cancel)?)?",
     methods=frozenset({"GET", "POST"}),
     countable=False,

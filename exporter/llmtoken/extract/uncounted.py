@@ -18,7 +18,13 @@ def _named(body: Json, reply: Reply) -> None:
 
 
 COUNT_TOKENS = (
-    Api(name="anthropic.count_tokens", operation_name="count_tokens", path=r"/messages/count_tokens", countable=False),
+    Api(
+        name="anthropic.count_tokens",
+        operation_name="count_tokens",
+        provider_name="anthropic",
+        path=r"/messages/count_tokens",
+        countable=False,
+    ),
     Api(
         name="gemini.countTokens",
         operation_name="count_tokens",
@@ -49,12 +55,20 @@ COUNT_TOKENS = (
 
 PAGES = (
     Api(name="openai.moderations", operation_name="moderation", path=r"/moderations", countable=False, whole=_named),
-    Api(name="mistral.ocr", operation_name="ocr", path=r"/ocr", countable=False, whole=_named),
+    Api(
+        name="mistral.ocr",
+        operation_name="ocr",
+        provider_name="mistral_ai",
+        path=r"/ocr",
+        countable=False,
+        whole=_named,
+    ),
 )
 
 BATCHES = Api(
     name="anthropic.batches",
     operation_name="batch",
+    provider_name="anthropic",
     path=r"/v1/messages/batches(?:/[^/]+(?:/cancel)?)?",
     methods=ANY,
     countable=False,
@@ -65,7 +79,7 @@ OTHER = (
         name="openai.other",
         operation_name="manage",
         path=r"(?<!/messages)/(?:models|files|batches|conversations|vector_stores|assistants|threads|fine_tuning|uploads|containers"
-        r"|evals|skills|videos|organization|engines)(?:/[^:]+)?",
+        r"|evals|skills|videos|organization|engines)(?:/[^/:]+){0,5}",
         methods=ANY,
         countable=False,
     ),

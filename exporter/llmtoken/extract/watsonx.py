@@ -68,6 +68,7 @@ def completion(body: Body) -> Completion | None:
 API = Api(
     name="watsonx.generation",
     operation_name="text_completion",
+    provider_name="ibm.watsonx.ai",
     path=r"/text/generation(?:_stream)?",
     looks_like=lambda request, reply: "model_id" in request and "results" in reply,
     whole=generated,
