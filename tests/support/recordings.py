@@ -1,7 +1,7 @@
 """The recorded exchanges as reports: what the plugin would have sent for them.
 
-Recordings have no clock, so every report carries the same made-up duration and no
-timeline; everything else is as it was recorded.
+As `llmtoken replay` makes them, but for the duration: recordings have no clock, so every
+report carries the same made-up one.
 """
 
 from __future__ import annotations
@@ -11,6 +11,9 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
+from llmtoken.replay.recorded import exchange
 from llmtoken.report import Report
 from support.needs import corpus
 
@@ -38,23 +41,5 @@ def load() -> tuple[Recording, ...]:
 
 
 def _recording(row: dict[str, Any]) -> Recording:
-    report = Report(
-        request_body=row["request_body"],
-        response_body=row["response_body"],
-        elapsed_time=ELAPSED,
-        version=1,
-        request_id=row["id"],
-        method=row["method"],
-        path=row["path"],
-        query=row["query"],
-        host=row["provider"],
-        status=row["status"],
-        request_body_encoding=row["request_body_encoding"],
-        response_body_encoding=row["response_body_encoding"],
-        request_headers=row["request_headers"],
-        response_headers=row["response_headers"],
-        request_truncated=False,
-        response_truncated=False,
-        aborted="",
-    )
+    report = msgspec.structs.replace(exchange(row), elapsed_time=ELAPSED)
     return Recording(row["id"], report, row["expected"], row["is_stream"], tuple(row["load_notes"]))

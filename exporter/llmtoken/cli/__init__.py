@@ -110,6 +110,38 @@ def demo() -> None:
 
 
 @app.command()
+def replay(
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="JSON lines (the plugin's reports or recorded exchanges, also gzipped), a token_stats database, "
+            "or a database of llmtoken; recognised by content.",
+            metavar="FILE|DATABASE",
+        ),
+    ],
+    *,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            help="A database (made if it isn't there), or the URL of a running collector.",
+            metavar="DATABASE|URL",
+            show_default="the configured database",
+        ),
+    ] = None,
+    config: ConfigFile = None,
+    as_json: Json = False,
+) -> None:
+    """Feed recorded exchanges through the pipeline; what is known already counts nothing twice.
+
+    The metrics of a running collector only move with --to URL. Ends with 1 if something was rejected.
+    """
+    from llmtoken.cli.replay import run
+
+    if not run(source, to=to, config=config, as_json=as_json):
+        raise typer.Exit(1)
+
+
+@app.command()
 def check_config(config: ConfigFile = None, as_json: Json = False) -> None:
     """Show every setting, its value and where that comes from. Secrets are masked."""
     from llmtoken.cli.settings import show
