@@ -72,7 +72,9 @@ def test_an_input_said_again_at_the_end_holds() -> None:
 def test_a_cut_stream_keeps_the_input_and_leaves_the_output_to_be_counted() -> None:
     extraction = streamed(START, delta("Hel"), aborted="client")
     assert not extraction.complete
-    assert extraction.inference.usage == Usage(input_tokens=33, cache_read_input_tokens=20, cache_write_input_tokens=10)
+    assert extraction.inference.usage == Usage(
+        input_tokens=33, cache_read_input_tokens=20, cache_write_input_tokens=10, source="partial"
+    )
     assert extraction.completion().texts == ("Hel",)
 
 

@@ -83,6 +83,7 @@ def test_tgi_says_its_tokens_in_headers_without_details() -> None:
         extraction = extract(exchange("/models/a/b", {"inputs": "Hi"}, reply, response_headers=headers))
         assert (extraction.api, extraction.inference.request_model) == ("hugging_face.generate", "a/b")
         assert extraction.inference.usage == REPORTED
+        assert not extraction.inference.stream
 
 
 def test_the_last_chunk_of_llama_cpp_has_the_counts() -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
-from llmtoken.exchange import Body, Event, Exchange
+from llmtoken.exchange import Body, Event, Exchange, Framing
 from llmtoken.extract._fields import mapping, text
 from llmtoken.inference import Completion, Prompt, Usage
 
@@ -93,8 +93,8 @@ class Api:
     methods: frozenset[str] = frozenset({"POST"})
     countable: bool = True
     """Whether the operation uses tokens that may be counted when usage is missing."""
-    streams: bool = True
-    """Whether a reply that comes as events is a stream; false for files of JSON lines."""
+    streams_as: frozenset[Framing] = frozenset({"sse", "ndjson", "aws_event_stream"})
+    """The framings that make a reply a stream; in others a list of values is one reply."""
     says_text: bool = False
     """Whether plain text is a proper reply, as of a transcription."""
     looks_like: Callable[[Json, Json], bool] = _never

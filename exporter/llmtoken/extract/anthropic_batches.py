@@ -53,6 +53,6 @@ API = Api(
     path=r"/v1/messages/batches/[^/]+/results",
     methods=frozenset({"GET"}),
     countable=False,
-    streams=False,
+    streams_as=frozenset(),
     streamed=streamed,
 )

@@ -96,6 +96,7 @@ API = Api(
     operation_name="generate_content",
     provider_name="gcp.gemini",
     path=r":generateContent",
+    streams_as=frozenset({"sse", "json_array"}),
     looks_like=looks_like,
     request_model=model_in_path,
     whole=whole,

@@ -123,8 +123,8 @@ def extract(exchange: Exchange) -> Extraction:
     """Read one exchange. Never raises, whatever is in it.
 
     A reply that was cut keeps the usage it had reported in full. Where the usage was only on
-    its way, the input is kept, and the output as far as the provider had counted it
-    (`partial`); what is missing is for `count` to fill in from what had arrived.
+    its way it is `partial`: the input is kept, and the output as far as the provider had
+    counted it; what is missing is for `count` to fill in from what had arrived.
     """
     try:
         return _extract(exchange)
@@ -154,7 +154,7 @@ def _extract(exchange: Exchange) -> Extraction:
             response_id=reply.id,
             finish_reasons=tuple(reply.finish_reasons),
             error_type=reply.error_type,
-            stream=body.is_stream and api.streams,
+            stream=body.framing in api.streams_as,
             tool_calls=None if problem else reply.tool_calls,
             usage=_sourced(reply, complete=complete),
             timing=timing.measure(exchange, reply.output_ends),
@@ -251,9 +251,7 @@ def _sourced(reply: Reply, *, complete: bool) -> Usage:
         return usage
     if complete or (reply.usage_is_final and usage.output_tokens is not None):
         return replace(usage, source="reported")
-    if usage.output_tokens is None:
-        return replace(usage, total_tokens=None)
-    return replace(usage, source="partial")
+    return replace(usage, source="partial", total_tokens=None if usage.output_tokens is None else usage.total_tokens)
 
 
 def _collected(build: Callable[[Any], Any], value: Any, name: str) -> Any:

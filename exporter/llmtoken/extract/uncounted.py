@@ -103,7 +103,7 @@ OTHER = (
         path=r"/api/(?:tags|show|ps|pull|push|create|copy|delete|version|blobs/[^/]+)",
         methods=ANY,
         countable=False,
-        streams=False,
+        streams_as=frozenset(),
     ),
     Api(
         name="server.other",
