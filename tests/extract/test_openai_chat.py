@@ -130,6 +130,10 @@ def test_usage_on_its_way_when_the_stream_was_cut_is_partial() -> None:
     assert extraction.inference.usage.output_tokens == 3
 
 
+def test_a_usage_before_any_output_is_not_the_final_one() -> None:
+    assert not streamed({"choices": [], "usage": USAGE}, chunk("Hel"), aborted="client").complete
+
+
 def test_an_input_that_was_known_before_the_cut_is_kept_and_the_output_left_to_be_counted() -> None:
     early = {"prompt_tokens": 7, "completion_tokens": None, "total_tokens": None}
     usage = streamed(chunk("Hel", usage=early), aborted="client").inference.usage

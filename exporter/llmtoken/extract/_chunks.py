@@ -23,7 +23,7 @@ def fold(events: tuple[Event, ...], reply: Reply, output: Callable[[int, Json], 
 
     Usage may sit on the last chunk, on every chunk as it grows, in `x_groq` or `timings`, and be `null`
     in between; the last one that says something holds. It is final when every choice seen
-    so far has finished, or on a chunk of its own without choices.
+    so far has finished, or on a chunk of its own behind them.
     """
     finish: dict[int, str] = {}
     seen: set[int] = set()
@@ -49,7 +49,7 @@ def fold(events: tuple[Event, ...], reply: Reply, output: Callable[[int, Json], 
         said = chunk.get("usage") or _usage_elsewhere(chunk)
         if said and type(said) is dict:
             usage = said
-            reply.usage_is_final = not choices or (bool(finish) and seen <= finish.keys())
+            reply.usage_is_final = bool(seen) and (not choices or seen <= finish.keys())
         if not (reply.model and reply.id):
             # Azure begins with a chunk whose model and id are empty.
             reply.model = reply.model or text(chunk.get("model"))

@@ -1,7 +1,7 @@
 """Operations that use no tokens of their own: counting, lists, files, moderation, pages.
 
-They are named so that nobody takes their numbers for usage. One line each; an operation that
-reports usage has a file of its own.
+They are named so that nobody takes their numbers for usage. An operation that reports usage
+has a file of its own.
 """
 
 from __future__ import annotations
@@ -78,8 +78,8 @@ OTHER = (
     Api(
         name="openai.other",
         operation_name="manage",
-        path=r"(?<!/messages)/(?:models|files|batches|conversations|vector_stores|assistants|threads|fine_tuning|uploads|containers"
-        r"|evals|skills|videos|organization|engines)(?:/[^/:]+){0,5}",
+        path=r"(?<!/messages)/(?:models|files|batches|conversations|vector_stores|assistants|threads|fine_tuning"
+        r"|uploads|containers|evals|skills|videos|organization|engines)(?:/[^/:]+){0,5}",
         methods=ANY,
         countable=False,
     ),
