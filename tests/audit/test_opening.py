@@ -180,7 +180,7 @@ def test_a_database_of_a_newer_version_is_left_alone(database: str) -> None:
     audit.open(database).close()
     sql(database, "UPDATE llmtoken_schema SET version_num = '9999'")
     sql(database, "PRAGMA wal_checkpoint(TRUNCATE)")
-    assert "schema is 9999; this version of llmtoken knows up to 0001" in refusal(database)
+    assert "schema is 9999; this version of llmtoken knows up to 0002" in refusal(database)
 
 
 def test_a_locked_database_is_called_locked(database: str) -> None:
@@ -256,7 +256,7 @@ def test_a_reader_can_not_write(database: str) -> None:
 
 def test_a_reader_does_not_migrate(database: str) -> None:
     Path(database).touch()
-    with pytest.raises(DatabaseError, match="schema is missing, this version reads 0001"):
+    with pytest.raises(DatabaseError, match="schema is missing, this version reads 0002"):
         audit.open_read_only(database)
     assert Path(database).stat().st_size == 0
 

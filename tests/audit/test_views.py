@@ -34,6 +34,7 @@ def rows(database: str) -> Iterator[sqlite3.Connection]:
                 record("now", started_at=datetime.now(UTC), error_type="rate_limit", labels={"team": "search"}),
             ]
         )
+        store.keep([("openai", "gpt-4o", "input", ((10, 12),))])
     with closing(sqlite3.connect(database)) as connection:
         connection.row_factory = sqlite3.Row
         yield connection

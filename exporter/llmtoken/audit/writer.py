@@ -15,7 +15,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from llmtoken.audit import values
+from llmtoken.audit import calibration, values
+from llmtoken.audit.calibration import Lesson
 from llmtoken.audit.connect import Connections, identity
 from llmtoken.audit.failures import refused
 from llmtoken.audit.reader import Reader
@@ -91,6 +92,16 @@ class Audit(Reader):
         except StorageUnavailable:
             return False
         return True
+
+    def lessons(self) -> list[Lesson]:
+        """What was learned about counting; see `llmtoken.audit.calibration`."""
+        with self._reading() as connection:
+            return calibration.load(connection)
+
+    def keep(self, lessons: Sequence[Lesson]) -> None:
+        """Commit what was learned. Raises `StorageUnavailable` as `write` does."""
+        with self._writing(_LEAST_TRIAL * len(lessons)) as connection:
+            calibration.save(connection, lessons)
 
     def close(self) -> None:
         """Empty SQLite's write-ahead log and let go of the database; writes then raise `StorageUnavailable`."""
