@@ -195,3 +195,12 @@ def test_a_disabled_sdk_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
     with pytest.raises(ConfigError, match="OTEL_SDK_DISABLED"):
         Metrics(max_models=1, max_consumers=1)
+
+
+def test_estimates_are_held_against_reports_by_model_and_side(seen: Seen) -> None:
+    seen.metrics.estimated(call(), "output", 0.98)
+    seen.metrics.estimated(call(), "output", 1.5)
+    labels = {"gen_ai_request_model": "gpt-4o", "gen_ai_provider_name": "openai", "gen_ai_token_type": "output"}
+    assert seen.sum("llmtoken_estimate_ratio_count", **labels) == 2
+    assert seen.sum("llmtoken_estimate_ratio_bucket", le="0.99", **labels) == 1
+    assert seen.sum("llmtoken_estimate_ratio_sum", **labels) == pytest.approx(2.48)

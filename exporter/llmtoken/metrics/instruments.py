@@ -235,6 +235,16 @@ PARSE_FAILURES = Instrument(
     attributes=(PROBLEM,),
     example="What providers changed: sum by (llmtoken_parse_problem) (increase(llmtoken_parse_failures_total[1h])) > 0",
 )
+ESTIMATE_RATIO = Instrument(
+    name="llmtoken.estimate.ratio",
+    kind="histogram",
+    unit="1",
+    description="Our estimate over the reported tokens, on a sample of calls that had both: 1 is exact.",
+    attributes=(*SUBJECT, TOKEN_TYPE),
+    buckets=(0.25, 0.5, 0.75, 0.9, 0.95, 0.97, 0.99, 1.01, 1.03, 1.05, 1.1, 1.25, 1.5, 2.0, 4.0),
+    example="Models whose estimates are off by more than 10%: abs(1 - histogram_quantile(0.5, sum by "
+    "(le, gen_ai_request_model, gen_ai_token_type) (rate(llmtoken_estimate_ratio_bucket[1d])))) > 0.1",
+)
 OVERFLOW = Instrument(
     name="llmtoken.overflow",
     kind="counter",
@@ -306,6 +316,7 @@ INSTRUMENTS = (
     PLUGIN_DROPPED,
     PLUGIN_FAILED,
     PARSE_FAILURES,
+    ESTIMATE_RATIO,
     OVERFLOW,
     COMMIT_DURATION,
     COMMIT_ROWS,

@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from functools import partial
+from typing import Literal
 
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.metrics import CallbackOptions, Counter, Histogram, NoOpMeter, Observation
@@ -94,6 +95,7 @@ class Metrics:
         self._plugin_dropped = self._counter(instruments.PLUGIN_DROPPED)
         self._plugin_failed = self._counter(instruments.PLUGIN_FAILED)
         self._parse_failures = self._counter(instruments.PARSE_FAILURES)
+        self._estimate_ratio = self._histogram(instruments.ESTIMATE_RATIO)
         self._overflow = self._counter(instruments.OVERFLOW)
         self._commit_duration = self._histogram(instruments.COMMIT_DURATION)
         self._commit_rows = self._counter(instruments.COMMIT_ROWS)
@@ -131,6 +133,12 @@ class Metrics:
         """Count something that could not be understood."""
         sums: _Sums = defaultdict(int)
         self._parse_failures.add(n, {instruments.PROBLEM: self._name("problem", problem, sums)})
+        _add(sums)
+
+    def estimated(self, call: Call, token_type: Literal["input", "output"], ratio: float) -> None:
+        """Note how an estimate of a call compares with what was reported: their ratio, 1 being exact."""
+        sums: _Sums = defaultdict(int)
+        self._estimate_ratio.record(ratio, dict((*self._subject(call, sums), (instruments.TOKEN_TYPE, token_type))))
         _add(sums)
 
     def plugin(self, source: Source) -> None:
@@ -188,12 +196,7 @@ class Metrics:
 
     def _record_one(self, call: Call, sums: _Sums) -> None:
         failed = call.error_type is not None
-        subject = _known(
-            (instruments.OPERATION, self._name("operation", call.operation_name, sums)),
-            (instruments.PROVIDER, self._name("provider", call.provider_name, sums)),
-            (instruments.REQUEST_MODEL, self._name("model", call.request_model, sums, failed=failed)),
-            (instruments.RESPONSE_MODEL, self._name("model", call.response_model, sums, failed=failed)),
-        )
+        subject = self._subject(call, sums)
         error = _known((instruments.ERROR_TYPE, self._name("error", call.error_type, sums)))
         source = (instruments.USAGE_SOURCE, call.usage_source)
         consumer = _known((instruments.CONSUMER, self._name("consumer", call.consumer, sums, failed=failed)))
@@ -232,6 +235,15 @@ class Metrics:
             sums[self._cost, (*subject, *consumer)] += call.cost
         elif call.input_tokens or call.output_tokens:
             sums[self._unpriced, subject] += 1
+
+    def _subject(self, call: Call, sums: _Sums) -> _Attributes:
+        failed = call.error_type is not None
+        return _known(
+            (instruments.OPERATION, self._name("operation", call.operation_name, sums)),
+            (instruments.PROVIDER, self._name("provider", call.provider_name, sums)),
+            (instruments.REQUEST_MODEL, self._name("model", call.request_model, sums, failed=failed)),
+            (instruments.RESPONSE_MODEL, self._name("model", call.response_model, sums, failed=failed)),
+        )
 
     def _name(self, dimension: str, name: str | None, sums: _Sums, *, failed: bool = False) -> str:
         label = self._names[dimension].label(name, failed=failed)
