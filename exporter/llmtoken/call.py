@@ -78,10 +78,15 @@ def build(
     *,
     request_id: str,
     received: datetime,
+    complete: bool = False,
     cost: Decimal | None = None,
     price_version: str | None = None,
 ) -> Call:
-    """Join what was seen and what was said. `received` stands in for a missing timestamp."""
+    """Join what was seen and what was said. `received` stands in for a missing timestamp.
+
+    A reply that is `complete` wasn't broken off, whoever hung up then: OpenAI's SDK closes the
+    connection as soon as it has read `[DONE]`, which the proxy takes for a client that left.
+    """
     usage, timing = inference.usage, inference.timing
     return Call(
         request_id=request_id,
@@ -91,7 +96,7 @@ def build(
         host=report.host,
         http_status=report.status,
         stream=inference.stream,
-        aborted=report.aborted,
+        aborted="" if complete and report.aborted else report.aborted,
         operation_name=inference.operation_name,
         provider_name=inference.provider_name,
         server_address=inference.server_address,

@@ -12,34 +12,50 @@ import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from llmtoken import call, count, decode, extract, pricing
+from llmtoken import call, decode, extract, pricing
 from llmtoken.call import Record
 from llmtoken.config import Settings
+from llmtoken.count import Comparison, Counter
 from llmtoken.exchange import Exchange
-from llmtoken.inference import Inference
+from llmtoken.inference import Extraction, Inference
 from llmtoken.report import Report
 
 log = logging.getLogger(__name__)
 
-PROBLEMS = decode.PROBLEMS | extract.PROBLEMS | {"defect": "an error of ours while reading; please report it"}
+PROBLEMS = (
+    decode.PROBLEMS
+    | extract.PROBLEMS
+    | {
+        "defect": "an error of ours while reading; please report it",
+        "uncounted": "an error of ours while counting tokens; please report it",
+    }
+)
 """What can be wrong with an exchange, and what it means. The names are a metric's label."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A record and the problems met on the way to it."""
+    """A record, the problems met on the way to it, and how counting it ourselves would have done."""
 
     report: Report
     record: Record
     problems: tuple[str, ...] = ()
+    comparisons: tuple[Comparison, ...] = ()
 
 
-def read(report: Report, settings: Settings, *, received: datetime | None = None) -> Reading:
-    """Read one report. A report without a `request_id` gets a fresh one."""
+def read(
+    report: Report, settings: Settings, counter: Counter | None = None, *, received: datetime | None = None
+) -> Reading:
+    """Read one report. A report without a `request_id` gets a fresh one.
+
+    `counter` is what counts where usage is missing: one that has learned from this deployment's
+    traffic, or else one that has not.
+    """
+    counter = counter or Counter()
     received = received or datetime.now(UTC)
     request_id = report.request_id or uuid.uuid4().hex
     try:
-        return _read(report, settings, request_id, received)
+        return _read(report, settings, counter, request_id, received)
     except Exception:
         # The report was valid, so it must be kept whatever we got wrong; the caller counts `defect`.
         log.exception("Could not read report %s (%s %s)", request_id, report.method, report.path)
@@ -56,16 +72,17 @@ def read(report: Report, settings: Settings, *, received: datetime | None = None
         )
 
 
-def _read(report: Report, settings: Settings, request_id: str, received: datetime) -> Reading:
+def _read(report: Report, settings: Settings, counter: Counter, request_id: str, received: datetime) -> Reading:
     exchange: Exchange = decode.decode(report, max_body_bytes=settings.max_body_bytes)
     extraction = extract.extract(exchange)
-    inference = count.complete(extraction)
+    inference, comparisons, uncounted = _count(report, extraction, counter)
     price = pricing.price(inference, report.started_at(received))
     row = call.build(
         report,
         inference,
         request_id=request_id,
         received=received,
+        complete=extraction.complete,
         cost=price.amount if price else None,
         price_version=price.version if price else None,
     )
@@ -77,8 +94,24 @@ def _read(report: Report, settings: Settings, request_id: str, received: datetim
             request_body=exchange.request.text if keep else None,
             response_body=exchange.response.text if keep else None,
         ),
-        (*exchange.request.problems, *exchange.response.problems, *extraction.problems),
+        (*exchange.request.problems, *exchange.response.problems, *extraction.problems, *uncounted),
+        comparisons,
     )
+
+
+def _count(
+    report: Report, extraction: Extraction, counter: Counter
+) -> tuple[Inference, tuple[Comparison, ...], tuple[str, ...]]:
+    """The inference with its usage filled, comparisons when it is their turn, and what went wrong."""
+    try:
+        inference = counter.complete(extraction)
+        # Of a request that was captured in part the texts are not all there.
+        comparisons = () if report.request_truncated else counter.compare(extraction)
+    except Exception:
+        # What was read without counting is kept; the caller counts `uncounted`.
+        log.exception("Could not count the tokens of a call to %s", extraction.inference.request_model)
+        return extraction.inference, (), ("uncounted",)
+    return inference, comparisons, ()
 
 
 def _keeps_bodies(report: Report, settings: Settings) -> bool:
