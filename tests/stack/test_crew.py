@@ -132,6 +132,15 @@ def test_the_work_s_own_error_comes_through_and_everything_is_stopped(part: Make
     assert (tmp_path / "journal").read_text().split() == ["good"]
 
 
+def test_a_cancellation_from_within_is_not_taken_for_an_interrupt(part: Make) -> None:
+    async def work() -> None:
+        async with running([part("good")], quiet()):
+            raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(work())
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_the_work_and_stops_everything(part: Make, tmp_path: Path, number: signal.Signals) -> None:
     async def work() -> None:
@@ -139,7 +148,7 @@ def test_a_signal_ends_the_work_and_stops_everything(part: Make, tmp_path: Path,
             os.kill(os.getpid(), number)
             await team.watch()
 
-    with pytest.raises(asyncio.CancelledError):
+    with pytest.raises(crew.Interrupted):
         asyncio.run(work())
     assert (tmp_path / "journal").read_text().split() == ["good"]
 
@@ -151,5 +160,5 @@ def test_a_second_signal_kills_what_does_not_stop(part: Make) -> None:
             os.kill(os.getpid(), signal.SIGINT)
             await team.watch()
 
-    with pytest.raises(asyncio.CancelledError):
+    with pytest.raises(crew.Interrupted):
         asyncio.run(asyncio.wait_for(work(), crew.STOP_PATIENCE / 2))

@@ -25,7 +25,7 @@ def up(options: Options, out: Console, progress: Console) -> None:
 
     Raises `ConfigError` or `StackError` when it can't start, or when one of its programs dies.
     """
-    with suppress(asyncio.CancelledError):  # how an interrupt ends it
+    with suppress(crew.Interrupted):
         asyncio.run(_up(options, out, progress))
 
 

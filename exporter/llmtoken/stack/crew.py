@@ -45,6 +45,10 @@ class Part:
     environment: Mapping[str, str]
 
 
+class Interrupted(Exception):
+    """Ctrl-C, SIGTERM or a closed terminal ended the work; everything is stopped."""
+
+
 class Crew:
     """The programs that run."""
 
@@ -52,6 +56,7 @@ class Crew:
         self._leash = leash
         self._running: list[tuple[Part, Process]] = []
         self._hurry = asyncio.Event()
+        self._interrupted = False
 
     async def start(self, part: Part) -> None:
         """Start one program. Its output goes to its log, which begins anew."""
@@ -101,9 +106,31 @@ class Crew:
             self._leash.release(process.pid)
             self._running.pop()
 
-    def hurry(self) -> None:
-        """Kill what still hasn't stopped, rather than wait."""
-        self._hurry.set()
+    @contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """Let a first signal end the current task by `Interrupted`, and a second kill what hasn't stopped yet."""
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task  # noqa: S101 - we are in a coroutine
+
+        def interrupt() -> None:
+            if self._interrupted:
+                self._hurry.set()
+            else:
+                self._interrupted = True
+                task.cancel()
+
+        signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        for number in signals:
+            loop.add_signal_handler(number, interrupt)
+        try:
+            yield
+        except asyncio.CancelledError:
+            if self._interrupted:
+                raise Interrupted from None
+            raise
+        finally:
+            for number in signals:
+                loop.remove_signal_handler(number)
 
     async def _stop(self, process: Process) -> None:
         with suppress(ProcessLookupError):
@@ -120,11 +147,11 @@ class Crew:
 async def running(parts: Sequence[Part], progress: Console) -> AsyncIterator[Crew]:
     """Start programs, wait until all are ready, and stop them at the end, whatever the end is.
 
-    Ctrl-C, SIGTERM and a closed terminal cancel the current task; a second one kills.
+    Raises `Interrupted` on Ctrl-C, SIGTERM or a closed terminal; a second one kills.
     """
     with Leash() as leash:
         crew = Crew(leash)
-        with _interrupts(crew):
+        with crew.interruptible():
             try:
                 with progress.status(f"Starting {', '.join(part.name for part in parts)} …"):
                     for part in parts:
@@ -134,30 +161,6 @@ async def running(parts: Sequence[Part], progress: Console) -> AsyncIterator[Cre
             finally:
                 with progress.status("Stopping; Ctrl-C again kills …"):
                     await crew.stop()
-
-
-@contextmanager
-def _interrupts(crew: Crew) -> Iterator[None]:
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
-    assert task  # noqa: S101 - we are in a coroutine
-    interrupted = False
-
-    def interrupt() -> None:
-        nonlocal interrupted
-        if interrupted:
-            crew.hurry()
-        else:
-            interrupted = True
-            task.cancel()
-
-    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    for number in signals:
-        loop.add_signal_handler(number, interrupt)
-    try:
-        yield
-    finally:
-        for number in signals:
-            loop.remove_signal_handler(number)
 
 
 async def _until_ready(client: httpx.AsyncClient, part: Part) -> None:

@@ -70,7 +70,7 @@ def demo(out: Console, progress: Console) -> None:
     folder = Path(tempfile.mkdtemp(prefix="llmtoken-demo-"))
     try:
         asyncio.run(_demo(folder, out, progress))
-    except asyncio.CancelledError:
+    except crew.Interrupted:
         shutil.rmtree(folder)
         raise KeyboardInterrupt from None
     shutil.rmtree(folder)
