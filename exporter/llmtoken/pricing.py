@@ -59,21 +59,27 @@ def price(inference: Inference, started_at: datetime) -> Price | None:
     Cached input, reasoning and audio have their own rates where the list knows them. Which
     service tier or cache lifetime was bought isn't known here: the list's standard applies.
     """
+    found = price_or_reason(inference, started_at)
+    return found if isinstance(found, Price) else None
+
+
+def price_or_reason(inference: Inference, started_at: datetime) -> Price | str:
+    """As `price`, with the reason in words when there is none."""
     usage = inference.usage
     if usage.input_tokens is None or (usage.output_tokens is None and inference.operation_name != "embeddings"):
-        return None
+        return "the tokens aren't known"
     found = _find(inference.provider_name, inference.response_model, inference.request_model)
     if found is None:
-        return None
+        return "the price list doesn't know this provider and model"
     provider, model = found
     rates = model.get_prices(started_at)
     if not _priced_by_token(rates, usage):
-        return None
+        return f"{provider.id}/{model.id} isn't priced by the token"
     try:
         amount = model.calc_price(_usage(usage), provider, genai_request_timestamp=started_at).total_price
     except (ValueError, ArithmeticError) as error:
         log.warning("No price for %s/%s: %s", provider.id, model.id, error)
-        return None
+        return f"{provider.id}/{model.id} has no price for this: {error}"
     return Price(amount, _version(provider, model, rates))
 
 

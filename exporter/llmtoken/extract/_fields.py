@@ -16,7 +16,10 @@ _NOTHING: Mapping[str, Any] = {}
 
 
 def integer(value: Any) -> int | None:
-    """A count: 12, 12.0 or "12". Anything else, negative numbers included, is `None`."""
+    """A count: 12, 12.0 or "12". Anything else, negative numbers included, is `None`.
+
+    A number of a class of its own is passed on as it is: `llmtoken explain` follows counts by such numbers.
+    """
     kind = type(value)
     if kind is int:
         return value if 0 <= value <= LARGEST else None
@@ -24,7 +27,7 @@ def integer(value: Any) -> int | None:
         return int(value) if value.is_integer() and 0 <= value <= LARGEST else None
     if kind is str and value.isascii() and value.isdigit() and len(value) <= len(str(LARGEST)):
         return integer(int(value))
-    return None
+    return value if isinstance(value, int) and kind is not bool and 0 <= value <= LARGEST else None
 
 
 def text(value: Any) -> str | None:

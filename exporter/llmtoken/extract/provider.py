@@ -110,16 +110,26 @@ def provider_name(exchange: Exchange, reply: Mapping[str, Any], default: str | N
 
     Only the upstream's address tells a server of one's own: the host is often the proxy's.
     """
+    return evidence(exchange, reply, default)[0]
+
+
+def evidence(exchange: Exchange, reply: Mapping[str, Any], default: str | None = None) -> tuple[str | None, str]:  # noqa: PLR0911 - an order of belief
+    """As `provider_name`, with what says so in words."""
     if exchange.provider:
-        return exchange.provider
-    return (
-        _by_host(exchange.upstream, exchange.path)
-        or _by_host(exchange.host, exchange.path)
-        or _by_path(exchange.path)
-        or _by_headers(exchange.response_headers)
-        or _by_fields(reply)
-        or ("self_hosted" if exchange.upstream and _is_private(exchange.upstream) else default)
-    )
+        return exchange.provider, "the middleware's configuration"
+    if name := _by_host(exchange.upstream, exchange.path):
+        return name, "the upstream's address"
+    if name := _by_host(exchange.host, exchange.path):
+        return name, "the host that was asked for"
+    if name := _by_path(exchange.path):
+        return name, "the path"
+    if name := _by_headers(exchange.response_headers):
+        return name, "the response's headers"
+    if name := _by_fields(reply):
+        return name, "fields of the reply"
+    if exchange.upstream and _is_private(exchange.upstream):
+        return "self_hosted", "the upstream's address, which is of this network"
+    return default, "the API, which only this provider has" if default else "nothing says who it is"
 
 
 @lru_cache(maxsize=1024)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any
 
@@ -134,19 +134,40 @@ def extract(exchange: Exchange) -> Extraction:
         return Extraction(api="unknown", inference=Inference(), countable=False, problems=("reader_failed",))
 
 
-def _extract(exchange: Exchange) -> Extraction:
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What was found on the way to an `Extraction`; `llmtoken explain` shows it."""
+
+    api: Api
+    how: str
+    """How the API was recognised, in words."""
+    request: Mapping[str, Any]
+    first: Mapping[str, Any]
+    """The reply, or its first event."""
+    reply: Reply
+    problem: str | None
+    complete: bool
+
+
+def find(exchange: Exchange) -> Found:
+    """Choose the API and read the reply by it. Raises what a defect in doing so raises."""
     body = exchange.response
     first = body.json if body.framing == "json" else body.events[0].data if body.events else None
     reply_object, request_object = mapping(first), mapping(exchange.request.json)
-    api = _choose(exchange, request_object, reply_object)
+    api, how = _choose(exchange, request_object, reply_object)
     reply, problem = _read(api, exchange, first)
+    return Found(api, how, request_object, reply_object, reply, problem, _complete(exchange, reply))
+
+
+def _extract(exchange: Exchange) -> Extraction:
+    found = find(exchange)
+    api, reply, body = found.api, found.reply, exchange.response
     address, port = server(exchange.upstream, exchange.host)
-    complete = _complete(exchange, reply)
     return Extraction(
         api=api.name,
         inference=Inference(
             operation_name=reply.operation_name or api.operation_name or None,
-            provider_name=provider_name(exchange, reply_object, api.provider_name),
+            provider_name=provider_name(exchange, found.first, api.provider_name),
             server_address=address,
             server_port=port,
             request_model=api.request_model(exchange),
@@ -155,15 +176,15 @@ def _extract(exchange: Exchange) -> Extraction:
             finish_reasons=tuple(reply.finish_reasons),
             error_type=reply.error_type,
             stream=body.framing in api.streams_as,
-            tool_calls=None if problem else reply.tool_calls,
-            usage=_sourced(reply, complete=complete),
+            tool_calls=None if found.problem else reply.tool_calls,
+            usage=_sourced(reply, complete=found.complete),
             timing=timing.measure(exchange, reply.output_ends),
         ),
-        complete=complete,
+        complete=found.complete,
         countable=_countable(api, exchange, reply),
-        prompt=partial(_collected, api.prompt, request_object, api.name),
+        prompt=partial(_collected, api.prompt, found.request, api.name),
         completion=partial(_collected, api.completion, body, api.name),
-        problems=(problem,) if problem else (),
+        problems=(found.problem,) if found.problem else (),
     )
 
 
@@ -202,17 +223,19 @@ def _countable(api: Api, exchange: Exchange, reply: Reply) -> bool:
     return api.countable and not (reply.pending or fruitless or _failed(exchange))
 
 
-def _choose(exchange: Exchange, request: Mapping[str, Any], reply: Mapping[str, Any]) -> Api:
+def _choose(exchange: Exchange, request: Mapping[str, Any], reply: Mapping[str, Any]) -> tuple[Api, str]:
     """By path, then by the bodies: among the APIs that share a path, else among all; else by a usage alone."""
     routed = _route(exchange.method, exchange.path)
     if len(routed) == 1:
-        return routed[0]
+        return routed[0], "by method and path"
     for api in routed or APIS:
         if api.looks_like(request, reply):
-            return api
+            return api, "by the bodies, among those with this path" if routed else "by the bodies, whatever the path"
     if routed:
-        return routed[0]
-    return generic.API if generic.recognises(exchange.response) else UNKNOWN
+        return routed[0], "by method and path, the bodies being of none of those with this path"
+    if generic.recognises(exchange.response):
+        return generic.API, "by a usage in the reply alone"
+    return UNKNOWN, "neither path nor bodies nor a usage are known"
 
 
 LONGEST = 1024

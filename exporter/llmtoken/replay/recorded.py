@@ -117,7 +117,7 @@ def stored_call(row: Row) -> Report:
             "timestamp": row["started_at"],
             "elapsed_time": row["duration"] or 0.0,
             "status": row["http_status"],
-            "upstream": _address(row["server_address"], row["server_port"]),
+            "upstream": _upstream(row),
             "provider": row["provider_name"],
             "request_body": request,
             "request_body_encoding": request_encoding,
@@ -147,10 +147,11 @@ def _bedrock_headers(row: Row) -> dict[str, str]:
     return {f"x-amzn-bedrock-{name}-token-count": str(count) for name, count in counts.items() if count is not None}
 
 
-def _address(host: str | None, port: int | None) -> str | None:
-    if host is None or port is None:
-        return host
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+def _upstream(row: Row) -> str | None:
+    """The server that the proxy chose, where it isn't just the host that was asked for."""
+    host, port = row["server_address"], row["server_port"]
+    address = host if host is None or port is None else f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return None if address == row["host"] else address
 
 
 def _as_captured(text: str) -> tuple[str, str]:
