@@ -13,6 +13,7 @@ package llmtoken
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -85,51 +86,51 @@ func New(ctx context.Context, next http.Handler, config *Config, name string) (h
 	if err != nil {
 		return nil, err
 	}
-	return &Middleware{next: next, name: clip(name, maxName), config: config, sender: acquire(ctx, shipping)}, nil
+	m := &Middleware{next: next, name: clip(name, maxName), config: config, sender: acquire(ctx, shipping)}
+	if len(config.Paths) == 0 {
+		return m, nil
+	}
+	return &selector{paths: config.Paths, tapped: m, untapped: next}, nil
 }
 
 // ServeHTTP passes the request on, and reports it when it is over.
 func (m *Middleware) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
-	if !m.taps(req) {
-		m.next.ServeHTTP(rw, req)
-		return
-	}
-	// What other middlewares may change on the way is noted before they can.
-	x := &exchange{
-		middleware: m, start: time.Now(), context: req.Context(),
-		method: req.Method, host: req.Host, path: req.URL.Path, rawPath: req.URL.RawPath, query: req.URL.RawQuery,
-		requestHeader: req.Header.Clone(), requestLength: req.ContentLength, requestRoom: m.config.MaxRequestBody,
-	}
-	if req.Body != nil && req.Body != http.NoBody {
-		x.requestBody = req.Body
-		req.Body = x
+	x := &exchange{ResponseWriter: rw, middleware: m, start: time.Now(), review: reviewEvery, stride: 1}
+	x.request = req.Clone(req.Context()) // other middlewares may change the original on its way
+	if req.ContentLength != 0 {
+		tapRequest(x, req)
 	}
 	if m.config.CaptureUpstream {
-		req = x.traceUpstream(req)
+		req = traceUpstream(x, req)
 	}
 	// Deferred, because the proxy leaves by a panic when the client or the upstream goes away.
-	defer x.finish()
-	if req.Header.Get("Upgrade") != "" {
+	defer finish(x)
+	if req.Header.Get("Upgrade") == "" {
+		x.control = http.NewResponseController(rw)
+		x.out = io.MultiWriter(rw, &x.responseCopy) // one compiled call does both
+		m.next.ServeHTTP(x, req)
+	} else {
 		// Another protocol may follow, which needs the connection itself. Compiled code can't see
 		// through an interpreted wrapper to the Hijacker beneath, so the reply goes by untapped.
 		m.next.ServeHTTP(rw, req)
-	} else {
-		x.tapResponse(rw)
-		m.next.ServeHTTP(x, req)
 	}
 	x.returned = true
 }
 
-func (m *Middleware) taps(req *http.Request) bool {
-	if req.Method == http.MethodConnect { // a tunnel, not a call
-		return false
-	}
-	for _, prefix := range m.config.Paths {
+// selector taps some paths only. It stands apart so that the others, and those who tap all, don't pay for it.
+type selector struct {
+	paths            []string
+	tapped, untapped http.Handler
+}
+
+func (s *selector) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
+	for _, prefix := range s.paths {
 		if strings.HasPrefix(req.URL.Path, prefix) {
-			return true
+			s.tapped.ServeHTTP(rw, req)
+			return
 		}
 	}
-	return len(m.config.Paths) == 0
+	s.untapped.ServeHTTP(rw, req)
 }
 
 // check validates the configuration and returns what of it concerns the sender.

@@ -9,14 +9,14 @@ import (
 	"fmt"
 	"io"
 	"log"
-	"math/big"
+	random "math/rand"
 	"net/http"
+	"net/url"
 	"os"
 	"os/signal"
 	"reflect"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -30,11 +30,10 @@ const (
 	patience = 10 * time.Minute
 	// How long a sender that no route uses waits before it ends. A reload takes the routes away for a moment.
 	idleBeforeEnd = time.Minute
+	// How often the queue is looked at once Traefik is to stop: it ends within milliseconds of its last request.
+	hurry         = 2 * time.Millisecond
 	complainEvery = time.Minute
 	maxAnswer     = 1 << 20
-	// What the queue's byte count stands at once its sender has ended. No report fits then, so
-	// finding that out costs the ones that do nothing.
-	ended = int64(1) << 60
 )
 
 // shipping is how reports get to the collector. Middlewares that agree on it share a sender.
@@ -46,6 +45,8 @@ type shipping struct {
 	flushInterval, timeout time.Duration
 }
 
+func (s shipping) key() string { return fmt.Sprintf("%+v", s) }
+
 // sender queues the exchanges of all middlewares with the same shipping, and delivers them in
 // batches from one goroutine. It outlives the middlewares: Traefik makes those anew on every
 // change of its dynamic configuration.
@@ -53,19 +54,26 @@ type sender struct {
 	shipping
 	client *http.Client
 	boot   string // random; request ids begin with it
-	queue  chan *exchange
-	queued atomic.Int64 // bytes waiting in the queue
 
-	sequence atomic.Int64 // exchanges finished
-	dropped  atomic.Int64 // of those, not queued because the queue was full
-	failed   atomic.Int64 // of those, not delivered
+	lock     sync.Mutex // guards what follows
+	queue    []*exchange
+	waiting  int   // exchanges not yet delivered: those queued and those on their way
+	bytes    int64 // of them
+	sequence int64 // exchanges finished
+	dropped  int64 // of those, not queued because the queue was full
+	failed   int64 // of those, queued and never delivered
+	ended    bool  // nobody sends from here any more
 
 	users       int       // middlewares, guarded by sendersLock
 	unusedSince time.Time // guarded by sendersLock
 
 	// What follows belongs to the goroutine.
-	batch      bytes.Buffer // NDJSON
-	ends       []int        // where each line of it ends
+	taken      []*exchange   // from the queue, in work
+	ledger     source        // when they were taken
+	batch      bytes.Buffer  // NDJSON
+	encoder    *json.Encoder // writes to it
+	ends       []int         // where each line of it ends
+	held       int64         // bytes that the exchanges in it count for
 	stopping   chan struct{}
 	complaint  string
 	complained time.Time
@@ -98,7 +106,7 @@ func release(s *sender) {
 
 // lookup needs sendersLock.
 func lookup(how shipping) *sender {
-	key := fmt.Sprintf("%+v", how)
+	key := how.key()
 	s := senders[key]
 	if s == nil {
 		if stopping == nil {
@@ -115,19 +123,20 @@ func lookup(how shipping) *sender {
 func newSender(how shipping, stopping chan struct{}) *sender {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConnsPerHost = 1
-	random := make([]byte, 8)
-	_, _ = rand.Read(random)
-	return &sender{
+	boot := make([]byte, 8)
+	_, _ = rand.Read(boot)
+	s := &sender{
 		shipping: how,
-		client: &http.Client{
-			Transport: transport, Timeout: how.timeout,
-			// A redirected POST would arrive without its reports, or take the token elsewhere.
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
-		boot: hex.EncodeToString(random), queue: make(chan *exchange, how.queueSize),
-		unusedSince: time.Now(), stopping: stopping,
+		client:   &http.Client{Transport: transport, Timeout: how.timeout, CheckRedirect: stay},
+		boot:     hex.EncodeToString(boot), unusedSince: time.Now(), stopping: stopping,
 	}
+	s.encoder = json.NewEncoder(&s.batch)
+	s.encoder.SetEscapeHTML(false)
+	return s
 }
+
+// stay follows no redirect: the POST would arrive without its reports, or take the token elsewhere.
+func stay(req *http.Request, via []*http.Request) error { return http.ErrUseLastResponse }
 
 // watchSignals closes the channel when Traefik is asked to stop. Plugins have no hook for
 // that, and Yaegi no package syscall, so SIGTERM is made from os.Interrupt's type.
@@ -151,15 +160,15 @@ func (s *sender) unused(since time.Duration) bool {
 
 // end takes an idle sender that nobody uses out of service.
 func (s *sender) end() bool {
-	if !s.unused(idleBeforeEnd) {
-		return false
-	}
 	sendersLock.Lock()
 	defer sendersLock.Unlock()
-	if s.users > 0 || !s.queued.CompareAndSwap(0, ended) {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	if s.users > 0 || s.waiting > 0 || time.Since(s.unusedSince) < idleBeforeEnd {
 		return false
 	}
-	delete(senders, fmt.Sprintf("%+v", s.shipping))
+	s.ended = true
+	delete(senders, s.key())
 	s.client.CloseIdleConnections()
 	return true
 }
@@ -167,24 +176,47 @@ func (s *sender) end() bool {
 // ── The queue ────────────────────────────────────────────────────────────────────────────
 
 // enqueue takes a finished exchange, or counts it as dropped. It never waits.
-func (s *sender) enqueue(x *exchange) {
-	x.sequence = s.sequence.Add(1)
-	if s.queued.Add(x.cost) <= s.queueBytes {
-		select {
-		case s.queue <- x:
-			return
-		default:
-		}
-	}
-	if s.queued.Add(-x.cost) < ended/2 {
-		s.dropped.Add(1)
+func enqueue(s *sender, x *exchange) {
+	s.lock.Lock()
+	if s.ended { // a stream may outlive the configuration it came in under, and its sender
+		s.lock.Unlock()
+		enqueue(successor(s), x)
 		return
 	}
-	// A stream may outlive the configuration it came in under, and the sender of that.
+	s.sequence++
+	x.sequence = s.sequence
+	if s.waiting < s.queueSize && s.bytes+x.cost <= s.queueBytes {
+		s.queue = append(s.queue, x)
+		s.waiting++
+		s.bytes += x.cost
+	} else {
+		s.dropped++
+	}
+	s.lock.Unlock()
+}
+
+func successor(s *sender) *sender {
 	sendersLock.Lock()
-	successor := lookup(s.shipping)
-	sendersLock.Unlock()
-	successor.enqueue(x)
+	defer sendersLock.Unlock()
+	return lookup(s.shipping)
+}
+
+// take empties the queue, and notes what was lost so far.
+func (s *sender) take() {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	s.taken = s.queue
+	s.queue = nil // apart: Yaegi can't assign nil beside another value
+	s.ledger = source{Boot: s.boot, Dropped: s.dropped, Failed: s.failed}
+}
+
+// done strikes off exchanges that have been delivered, or of which some failed for good.
+func (s *sender) done(count int, size int64, failed int) {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	s.waiting -= count
+	s.bytes -= size
+	s.failed += int64(failed)
 }
 
 // run keeps the loop going; a panic in a goroutine would end Traefik.
@@ -199,23 +231,22 @@ func (s *sender) loop() bool {
 	defer s.recovered()
 	tick := time.NewTicker(s.flushInterval)
 	defer tick.Stop()
-	hurry := s.stopping
+	stopping := s.stopping
 	for {
-		due := false
 		select {
-		case x := <-s.queue:
-			s.queued.Add(-x.cost)
-			s.add(x)
-			// Traefik ends within milliseconds of its last request: nothing waits for company then.
-			due = len(s.ends) >= s.batchSize || s.batch.Len() >= s.batchBytes || (hurry == nil && len(s.queue) == 0)
 		case <-tick.C:
-			due = true
-		case <-hurry:
-			hurry = nil
-			due = len(s.queue) == 0
+		case <-stopping:
+			stopping = nil
+			tick.Reset(hurry)
 		}
-		if !due {
-			continue
+		if len(s.taken) == 0 { // after a panic some may be left
+			s.take()
+		}
+		for len(s.taken) > 0 {
+			x := s.taken[0]
+			s.taken[0] = nil
+			s.taken = s.taken[1:]
+			add(s, x)
 		}
 		if len(s.ends) > 0 {
 			s.flush()
@@ -227,93 +258,111 @@ func (s *sender) loop() bool {
 
 func (s *sender) recovered() {
 	if problem := recover(); problem != nil {
-		s.failed.Add(int64(len(s.ends)))
-		s.clear()
-		log.Printf("llmtoken: the sender stumbled and goes on: %v", problem)
+		s.complain("the sender stumbled and goes on", fmt.Sprint(problem))
 	}
-}
-
-func (s *sender) clear() {
-	s.batch.Reset()
-	if s.batch.Cap() > 2*s.batchBytes { // after a big report
-		s.batch = bytes.Buffer{}
-	}
-	s.ends = s.ends[:0]
 }
 
 // add writes a report behind the others. One that does not fit the batch any more goes alone.
-func (s *sender) add(x *exchange) {
+func add(s *sender, x *exchange) {
 	start := s.batch.Len()
-	if err := s.encode(x); err != nil {
+	if err := write(s.encoder, x, s.ledger); err != nil {
 		s.batch.Truncate(start)
-		s.failed.Add(1)
+		s.done(1, x.cost, 1)
 		s.complain("a report can't be written", err.Error())
 		return
 	}
 	if start > 0 && s.batch.Len() > s.batchBytes {
-		line := append([]byte{}, s.batch.Bytes()[start:]...)
-		s.batch.Truncate(start)
-		s.flush()
-		s.batch.Write(line)
+		s.postpone(start)
 	}
 	s.ends = append(s.ends, s.batch.Len())
+	s.held += x.cost
+	if len(s.ends) == s.batchSize {
+		s.flush()
+	}
 }
 
-func (s *sender) encode(x *exchange) error {
-	ledger := source{Boot: s.boot, Sequence: x.sequence, Dropped: s.dropped.Load(), Failed: s.failed.Load()}
-	return newReport(x, ledger).encode(&s.batch)
+// postpone delivers the batch up to here and begins the next with the rest.
+func (s *sender) postpone(start int) {
+	line := append([]byte{}, s.batch.Bytes()[start:]...)
+	s.batch.Truncate(start)
+	s.flush()
+	s.batch.Write(line)
+}
+
+// write encodes a report with a line end, so that reports in a row are NDJSON.
+func write(to *json.Encoder, x *exchange, ledger source) (err error) {
+	defer func() {
+		if problem := recover(); problem != nil {
+			err = fmt.Errorf("%v", problem)
+		}
+	}()
+	ledger.Sequence = x.sequence
+	return to.Encode(newReport(x, ledger))
+}
+
+// flush delivers the batch and makes room for the next.
+func (s *sender) flush() {
+	count, size := len(s.ends), s.held
+	failed := count // unless ship comes back
+	defer func() {
+		s.batch.Reset()
+		if s.batch.Cap() > 2*s.batchBytes { // after a big report
+			s.batch = bytes.Buffer{}
+		}
+		s.ends, s.held = s.ends[:0], 0
+		s.done(count, size, failed)
+	}()
+	failed = s.ship(s.batch.Bytes(), s.ends)
 }
 
 // ── Delivery ─────────────────────────────────────────────────────────────────────────────
 
-func (s *sender) flush() {
-	s.ship(s.batch.Bytes(), s.ends)
-	s.clear()
-}
-
 // ship delivers lines that end at the given offsets, however long that takes: while the
 // collector is away the queue fills, and then new reports are dropped and counted.
-// Only lines that the collector will never take are given up, and counted as failed.
-func (s *sender) ship(lines []byte, ends []int) {
+// Only lines that the collector will never take are given up; ship says how many.
+func (s *sender) ship(lines []byte, ends []int) int {
 	start, wait := time.Now(), firstWait
 	for {
 		a := s.post(lines)
 		switch {
 		case a.delivered():
-			s.settle(a)
-			return
+			return s.settle(a)
 		case a.status == http.StatusRequestEntityTooLarge && len(ends) > 1:
-			s.halve(lines, ends)
-			return
+			return s.halve(lines, ends)
 		case a.hopeless(), a.refused() && time.Since(start) > patience, s.unused(patience):
-			s.failed.Add(int64(len(ends)))
 			s.complain("reports are lost: "+a.problem, strconv.Itoa(len(ends)))
-			return
+			return len(ends)
 		}
-		s.complain("reports wait: "+a.problem, fmt.Sprintf("%d queued, %d dropped so far", len(s.queue), s.dropped.Load()))
+		s.complain("reports wait: "+a.problem, s.state())
 		s.pause(longer(jitter(wait), a.retryAfter))
 		wait = shorter(2*wait, maxWait)
 	}
 }
 
+// state describes the queue for the log.
+func (s *sender) state() string {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	return fmt.Sprintf("%d wait, %d dropped so far", s.waiting, s.dropped)
+}
+
 // halve delivers a batch that is too large for the collector in two.
-func (s *sender) halve(lines []byte, ends []int) {
+func (s *sender) halve(lines []byte, ends []int) int {
 	middle := len(ends) / 2
 	cut := ends[middle-1]
 	rest := make([]int, 0, len(ends)-middle)
 	for _, end := range ends[middle:] {
 		rest = append(rest, end-cut)
 	}
-	s.ship(lines[:cut], ends[:middle])
-	s.ship(lines[cut:], rest)
+	return s.ship(lines[:cut], ends[:middle]) + s.ship(lines[cut:], rest)
 }
 
-// settle reads what became of a delivered batch.
-func (s *sender) settle(a answer) {
+// settle reads what became of a delivered batch, and says how many lines of it were refused.
+func (s *sender) settle(a answer) int {
 	if len(a.rejected) > 0 {
-		s.failed.Add(int64(len(a.rejected)))
-		s.complain("the collector rejected reports", fmt.Sprintf("%d, the first one because: %s", len(a.rejected), a.rejected[0]))
+		s.complain("the collector rejected reports", fmt.Sprintf("%d, the first because: %s", len(a.rejected), a.rejected[0]))
 	}
+	return len(a.rejected)
 }
 
 // pause waits, but not when Traefik is about to end: then it is now or never.
@@ -362,6 +411,12 @@ func (a answer) hopeless() bool {
 	return a.status >= 400 && a.status < 500 && !again && !a.refused()
 }
 
+// name is the collector's address for the log, without what may be secret in it.
+func (s *sender) name() string {
+	address, _ := url.Parse(s.url) // checked when it was configured
+	return address.Scheme + "://" + address.Host + address.Path
+}
+
 func (s *sender) post(lines []byte) answer {
 	req, err := http.NewRequest(http.MethodPost, s.url, bytes.NewReader(lines))
 	if err != nil {
@@ -372,15 +427,18 @@ func (s *sender) post(lines []byte) answer {
 		req.Header.Set("Authorization", "Bearer "+s.token)
 	}
 	res, err := s.client.Do(req)
+	if wrapped, ok := err.(*url.Error); ok {
+		err = wrapped.Err // without the address, which may hold a password
+	}
 	if err != nil {
-		return answer{problem: err.Error()}
+		return answer{problem: s.name() + " doesn't answer: " + err.Error()}
 	}
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
 	_ = res.Body.Close()
 	if err != nil { // it may have been delivered; sent again, the collector knows the request id
-		return answer{problem: err.Error()}
+		return answer{problem: s.name() + " broke off its answer: " + err.Error()}
 	}
-	a := answer{status: res.StatusCode, problem: s.url + " answered " + res.Status, retryAfter: retryAfter(res.Header, time.Now())}
+	a := answer{status: res.StatusCode, problem: s.name() + " answered " + res.Status, retryAfter: retryAfter(res.Header, time.Now())}
 	if a.delivered() {
 		a.rejected = rejections(body)
 	}
@@ -418,11 +476,7 @@ func retryAfter(header http.Header, now time.Time) time.Duration {
 
 // jitter spreads the retries of many proxies: from half of the wait to all of it.
 func jitter(wait time.Duration) time.Duration {
-	random, err := rand.Int(rand.Reader, big.NewInt(int64(wait/2)+1))
-	if err != nil {
-		return wait
-	}
-	return wait/2 + time.Duration(random.Int64())
+	return wait/2 + time.Duration(random.Int63n(int64(wait/2)+1))
 }
 
 func longer(a, b time.Duration) time.Duration {
