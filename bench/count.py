@@ -14,8 +14,7 @@ from time import process_time
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from llmtoken import count
-from llmtoken.count import encodings
+from llmtoken.count import Counter, encodings
 from llmtoken.count.tokenizer import EXACT, Tokenizer
 from llmtoken.inference import Completion, Extraction, Inference, Message, Prompt
 from support import estimates
@@ -63,7 +62,7 @@ def main() -> None:
         prompt=lambda: Prompt(messages=(Message(role="user", text=PROSE * 10),)),
         completion=lambda: Completion(texts=(PROSE * 10,)),
     )
-    cost = milliseconds("complete(call)", 200, complete=count.complete, call=call)
+    cost = milliseconds("complete(call)", 200, complete=Counter().complete, call=call)
     print(f"\nA call of 1 KB in and 1 KB out without usage: {cost * 1000:.0f} µs\n")
 
     print("Recorded calls, counted with their usage hidden")

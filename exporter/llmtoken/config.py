@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import difflib
 import ipaddress
+import json
 import os
 import tomllib
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +21,7 @@ from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
@@ -56,6 +59,12 @@ class Settings(BaseSettings):
 
     max_models: int = Field(200, ge=1, le=1000, description="Distinct model names on metrics; more become _other.")
     max_consumers: int = Field(200, ge=1, le=1000, description="Distinct consumers on metrics; more become _other.")
+
+    tokenizers: dict[str, Path] = Field(
+        {},
+        description="A `tokenizer.json` for each pattern of model names (`*` and `?`), used to count their texts where "
+        "usage is missing. A table in the file, a JSON object in the environment. Needs `llmtoken[tokenizers]`.",
+    )
 
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
 
@@ -106,7 +115,12 @@ def load(config: Path | None = None, **overrides: Any) -> Settings:
         settings = WithFile(**{name: value for name, value in overrides.items() if value is not None})
     except ValidationError as error:
         raise ConfigError(_describe(error), hint="see docs/configuration.md, then try llmtoken check-config") from error
+    except SettingsError as error:
+        raise ConfigError(
+            f"Wrong settings: {error}", hint="in the environment a table is written as a JSON object"
+        ) from error
     _refuse_open_bind(settings)
+    _refuse_unusable_tokenizers(settings)
     return settings
 
 
@@ -155,6 +169,28 @@ def _refuse_open_bind(settings: Settings) -> None:
         f"Refusing to listen on {settings.host} without tokens: anyone could read every prompt",
         hint="set LLMTOKEN_TOKEN and LLMTOKEN_READ_TOKEN, or listen on 127.0.0.1, or pass --insecure",
     )
+
+
+def _refuse_unusable_tokenizers(settings: Settings) -> None:
+    """The files are loaded when a model needs them; what can be told before is told at the start."""
+    if settings.tokenizers and find_spec("tokenizers") is None:
+        raise ConfigError("tokenizers is set, but the package isn't there", hint="pip install 'llmtoken[tokenizers]'")
+    for pattern, path in settings.tokenizers.items():
+        if not pattern.strip() or pattern.count("[") != pattern.count("]"):
+            raise ConfigError(f"tokenizers: {pattern!r} isn't a pattern", hint="write it like qwen* or */llama-3.?-*")
+        try:
+            known = json.loads(path.read_bytes())
+        except OSError as error:
+            raise ConfigError(
+                f"Can't read the tokenizer of {pattern}, {path}: {error.strerror}", hint="check the path"
+            ) from error
+        except ValueError:
+            known = None
+        if not (isinstance(known, dict) and "model" in known):
+            raise ConfigError(
+                f"{path}, the tokenizer of {pattern}, isn't a tokenizer.json",
+                hint="take the file of that name from the model's repository",
+            )
 
 
 def _read_toml(config: Path | None) -> dict[str, Any]:

@@ -21,13 +21,17 @@ from dataclasses import dataclass, field
 
 from llmtoken.audit import Audit
 from llmtoken.config import Settings
+from llmtoken.count import Calibration, Counter, TokenizerFiles
 from llmtoken.errors import LlmtokenError, QueueFull, StorageUnavailable
 from llmtoken.metrics import Metrics
 from llmtoken.payload import Content
-from llmtoken.reading import PROBLEMS, Reading, read
+from llmtoken.reading import PROBLEMS, Reading, read, warm_up
 from llmtoken.report import Rejected
 
 log = logging.getLogger(__name__)
+
+_LESSONS = 16
+"""Pairs of estimate and report that are learned from before they are written down: a crash costs no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,8 @@ class Pipeline:
         self._settings = settings
         self._audit = audit
         self._metrics = metrics
+        self._calibration = Calibration(audit.lessons())
+        self._counter = Counter(TokenizerFiles(settings.tokenizers), self._calibration)
         self._lock = threading.Lock()
         self._waiting_reports = 0
         self._waiting_bytes = 0
@@ -66,7 +72,8 @@ class Pipeline:
         self._to_read: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._to_write: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._readers = [
-            threading.Thread(target=self._read_jobs, name=f"reader-{n}", daemon=True) for n in range(settings.workers)
+            threading.Thread(target=self._read_jobs, args=(n == 0,), name=f"reader-{n}", daemon=True)
+            for n in range(settings.workers)
         ]
         self._writer = threading.Thread(target=self._write_jobs, name="writer", daemon=True)
         metrics.watch(
@@ -122,13 +129,15 @@ class Pipeline:
 
     # ── Readers ─────────────────────────────────────────────────────────────────────────
 
-    def _read_jobs(self) -> None:
+    def _read_jobs(self, first: bool) -> None:
+        if first:
+            warm_up(self._settings)
         while (job := self._to_read.get()) is not None:
             try:
                 content = job.parse()
                 self._resize(job, len(content.reports), content.size)
                 job.rejected = content.rejected
-                job.readings = [read(report, self._settings) for report in content.reports]
+                job.readings = [read(report, self._settings, self._counter) for report in content.reports]
             except LlmtokenError as error:
                 self._metrics.reports(rejected=1)
                 self._finish(job, error)
@@ -158,6 +167,9 @@ class Pipeline:
                 self._metrics.parse_failures("defect")
                 for job in group:
                     self._finish(job, error)
+            else:
+                self._keep_lessons(least=_LESSONS)
+        self._keep_lessons(least=1)
 
     def _next_group(self) -> list[_Job] | None:
         """Wait for a job, then take all that are waiting, up to the size of a transaction."""
@@ -194,9 +206,21 @@ class Pipeline:
         for reading in new:
             for problem in reading.problems:
                 self._metrics.parse_failures(problem)
+            for seen in reading.comparisons:
+                self._metrics.estimated(reading.record.call, seen.token_type, seen.ratio)
+            self._calibration.learn(reading.comparisons)
         for reading in readings:
             if reading.report.source is not None:
                 self._metrics.plugin(reading.report.source)
+
+    def _keep_lessons(self, *, least: int) -> None:
+        try:
+            self._calibration.keep(self._audit.keep, least=least)
+        except StorageUnavailable as error:
+            log.warning("What was learned about counting is kept later: %s", error)
+        except Exception:
+            log.exception("What was learned about counting could not be kept")
+            self._metrics.parse_failures("defect")
 
     # ── Bounds ──────────────────────────────────────────────────────────────────────────
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from statistics import mean, median
 from typing import Any
 
-from llmtoken import count
+from llmtoken.count import Counter
 from llmtoken.count.families import family_of
 from llmtoken.decode import decode
 from llmtoken.extract import extract
@@ -49,7 +49,7 @@ def _of(recording: recordings.Recording) -> Iterator[Estimate]:
     if told.source != "reported" or not extraction.complete:
         return
     hidden = replace(extraction.inference, usage=Usage())
-    counted = count.complete(replace(extraction, inference=hidden)).usage
+    counted = Counter().complete(replace(extraction, inference=hidden)).usage
     if told.input_tokens and counted.input_tokens is not None:
         group = _input_group(extraction, exchange.request.json)
         yield Estimate(recording.id, group, told.input_tokens, counted.input_tokens)

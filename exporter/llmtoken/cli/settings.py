@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
-from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from rich.table import Column, Table
@@ -15,13 +13,12 @@ from llmtoken import config as configuration
 from llmtoken.cli.console import err, out
 from llmtoken.config import CONFIG_VARIABLE, Settings, variable
 
-MASK = "********"
-
 
 def show(config: Path | None, *, as_json: bool) -> None:
     """Print every setting with its effective value and origin. Raises `ConfigError` when one is wrong."""
     settings, origins = configuration.load(config), configuration.origins(config)
-    rows = {name: {"value": _plain(getattr(settings, name)), "source": origins[name]} for name in origins}
+    values = settings.model_dump(mode="json")  # masks the secrets
+    rows = {name: {"value": values[name], "source": origin} for name, origin in origins.items()}
     unknown = configuration.unknown_variables()
     if as_json:
         out.print_json(json.dumps({"settings": rows, "unknown_variables": unknown}))
@@ -39,12 +36,6 @@ def page() -> str:
     """`docs/configuration.md`. Print it with `python -m llmtoken.cli.settings`."""
     rows = "\n".join(_row(name, field) for name, field in Settings.model_fields.items())
     return _PAGE.format(config_variable=CONFIG_VARIABLE, rows=rows)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, SecretStr):
-        return MASK
-    return str(value) if isinstance(value, Path) else value
 
 
 def _row(name: str, field: FieldInfo) -> str:
@@ -79,6 +70,20 @@ database = "/var/lib/llmtoken/llmtoken.db"
 token_file = "/run/secrets/llmtoken-tokens"
 read_token_file = "/run/secrets/llmtoken-read-tokens"
 ```
+
+## Tokenizers
+
+Where a provider reports no usage, llmtoken counts: OpenAI's models by their own encodings, others by the nearest
+of these and a factor. If you run open models, their own tokenizer is better. The file `tokenizer.json` lies beside
+the weights of most of them; the first pattern that fits the model's name counts, whatever its case.
+
+```toml
+[tokenizers]
+"qwen*" = "/models/Qwen3-8B/tokenizer.json"
+"*llama-3*" = "/models/Llama-3.1-8B/tokenizer.json"
+```
+
+Install the library with `pip install 'llmtoken[tokenizers]'`.
 
 ## Tokens
 

@@ -1,0 +1,142 @@
+"""Counting both sides of a call, and holding a few counts against reported usage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from llmtoken.count import completion, prompt
+from llmtoken.count.calibration import Calibration, Comparison, Side
+from llmtoken.count.encodings import encoding_name, load
+from llmtoken.count.families import family_of
+from llmtoken.count.prompt import Parts
+from llmtoken.count.tokenizer import Tokenizer
+from llmtoken.count.tokenizer_files import TokenizerFiles
+from llmtoken.inference import Completion, Extraction, Inference, Prompt, Usage, UsageSource
+
+
+class Counter:
+    """Counts with the tokenizers it was given, corrected by the calibration it was given, if any. From any thread."""
+
+    def __init__(self, tokenizers: TokenizerFiles | None = None, calibration: Calibration | None = None) -> None:
+        self._tokenizers = tokenizers or TokenizerFiles()
+        self._calibration = calibration
+
+    def complete(self, extraction: Extraction) -> Inference:
+        """The extraction's inference, its usage filled where it is missing.
+
+        Raises what a defect in reading the texts raises, and nothing else.
+        """
+        inference = extraction.inference
+        usage = inference.usage
+        reported = usage.known or usage.total_tokens is not None
+        # A whole reply that names one side only is believed: the other is zero or not to be had.
+        if not extraction.countable or (reported and extraction.complete):
+            return inference
+        sides = Sides(extraction, self._tokenizers)
+        filled = usage
+        if usage.input_tokens is None and (said := sides.prompt()):
+            filled = replace(filled, input_tokens=self._corrected(inference, _input_side(said), sides.input(said)))
+        if usage.output_tokens is None and (answer := extraction.completion()):
+            thought = sides.reasoning(answer)
+            output = self._corrected(inference, "output", sides.answer(answer) + (thought or 0))
+            shown = None if thought is None else min(thought, output)
+            filled = replace(filled, output_tokens=output, reasoning_output_tokens=shown)
+        if filled == usage:
+            return inference
+        total = _total(inference, filled) if usage.total_tokens is None else usage.total_tokens
+        source: UsageSource = "estimated" if extraction.complete else "partial"
+        return replace(inference, usage=replace(filled, total_tokens=total, source=source))
+
+    def compare(self, extraction: Extraction) -> tuple[Comparison, ...]:
+        """Both sides of a call whose usage was reported, counted all the same, when it is this call's turn.
+
+        Left out are replies that were cut, and sides of which more was reported than is text:
+        images, audio, reasoning that isn't shown.
+        """
+        inference = extraction.inference
+        usage = inference.usage
+        if usage.source != "reported" or not (extraction.complete and extraction.countable):
+            return ()
+        if self._calibration is None or not self._calibration.wants(inference.provider_name or "", _model(inference)):
+            return ()
+        return tuple(self._compare(extraction))
+
+    def _compare(self, extraction: Extraction) -> Iterator[Comparison]:
+        usage = extraction.inference.usage
+        sides = Sides(extraction, self._tokenizers)
+        if usage.input_tokens and not usage.input_audio_tokens and (said := sides.prompt()) and _all_text(said):
+            yield from self._held_against(
+                extraction.inference, _input_side(said), sides.input(said), usage.input_tokens
+            )
+        hidden = usage.reasoning_output_tokens or usage.output_audio_tokens
+        if usage.output_tokens and not hidden and (answer := extraction.completion()):
+            counted = sides.answer(answer) + (sides.reasoning(answer) or 0)
+            yield from self._held_against(extraction.inference, "output", counted, usage.output_tokens)
+
+    def _held_against(self, inference: Inference, side: Side, counted: int, reported: int) -> Iterator[Comparison]:
+        if counted:
+            estimated = self._corrected(inference, side, counted)
+            yield Comparison(inference.provider_name or "", _model(inference), side, counted, estimated, reported)
+
+    def _corrected(self, inference: Inference, side: Side, counted: int) -> int:
+        if self._calibration is None:
+            return counted
+        return self._calibration.correct(inference.provider_name or "", _model(inference), side, counted)
+
+
+class Sides:
+    """Counts the sides of one call with the tokenizer and the family of its model, uncorrected."""
+
+    def __init__(self, extraction: Extraction, tokenizers: TokenizerFiles) -> None:
+        inference = extraction.inference
+        self._extraction = extraction
+        self.model = inference.response_model or inference.request_model
+        self.family = family_of(extraction.api, inference.provider_name, self.model)
+        own = tokenizers.encoder(inference.response_model) or tokenizers.encoder(inference.request_model)
+        self.encoding = "its own" if own else encoding_name(self.model)
+        self._tokenizer = Tokenizer(own or load(encoding_name(self.model)).encode_ordinary)
+        self.ratio = 1.0 if own else self.family.ratio
+        """Tokens of the model for each of the tokenizer's."""
+
+    def prompt(self) -> Prompt | None:
+        """What was asked, `None` where that isn't to be had."""
+        said = self._extraction.prompt()
+        return said if said and (said.messages or said.texts or said.token_count) else None
+
+    def input(self, said: Prompt) -> int:
+        """All that was asked."""
+        return self._tokens(prompt.parts(said, self.family, self.model))
+
+    def answer(self, said: Completion) -> int:
+        """All that was said but the reasoning."""
+        return self._tokens(completion.parts(said, self.family))
+
+    def reasoning(self, said: Completion) -> int | None:
+        """The reasoning as far as it is shown; `None` where none is."""
+        return self._tokens(completion.reasoning(said, self.family)) if said.reasoning else None
+
+    def _tokens(self, parts: Parts) -> int:
+        return round(self._tokenizer.count(parts.texts) * self.ratio) + parts.tokens
+
+
+def _input_side(said: Prompt) -> Side:
+    """Under which name a prompt is learned from."""
+    return "input with tools" if said.tools else "input"
+
+
+def _all_text(said: Prompt) -> bool:
+    return not any(message.images for message in said.messages)
+
+
+def _model(inference: Inference) -> str:
+    return inference.response_model or inference.request_model or ""
+
+
+def _total(inference: Inference, usage: Usage) -> int | None:
+    """Both sides together; an embedding has no output, so its input is all there is."""
+    if inference.operation_name == "embeddings":
+        return usage.input_tokens
+    if usage.input_tokens is None or usage.output_tokens is None:
+        return None
+    return usage.input_tokens + usage.output_tokens
