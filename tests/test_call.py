@@ -21,9 +21,19 @@ def built(report: dict[str, Any] | None = None, **inference: Any) -> Call:
 
 def test_a_report_that_says_nothing_more_leaves_everything_else_unknown() -> None:
     call = built()
-    known = {"request_id", "started_at", "stream", "finish_reasons", "usage_source", "duration", "labels"}
+    known = {"request_id", "started_at", "stream", "finish_reasons", "usage_source", "duration", "labels", "details"}
     assert {field.name for field in fields(Call) if getattr(call, field.name) is not None} == known
-    assert (call.stream, call.finish_reasons, call.usage_source, call.labels) == (False, (), "unknown", {})
+    assert (call.stream, call.finish_reasons, call.usage_source) == (False, (), "unknown")
+    assert (call.labels, call.details) == ({}, {})
+
+
+def test_details_hold_what_was_said_and_the_times_that_only_some_streams_have() -> None:
+    times = Timing(time_to_first_answer_chunk=0.5, longest_stall=0.25)
+    assert built(details={"service_tier": "flex"}, timing=times).details == {
+        "service_tier": "flex",
+        "time_to_first_answer_chunk": 0.5,
+        "longest_stall": 0.25,
+    }
 
 
 def test_what_the_proxy_saw_comes_from_the_report() -> None:

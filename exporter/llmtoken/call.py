@@ -1,18 +1,19 @@
 """One finished call, as it goes into the audit and onto the metrics.
 
 Joins what the proxy saw (`Report`) with what the exchange said (`Inference`). The
-fields are exactly the names of DESIGN §5: the API's JSON keys and the audit's columns.
+fields are exactly the names of DESIGN §5: the API's JSON keys and the audit's columns;
+what only some APIs say is in `details`, behind them.
 Must not know how either of them stores or shows it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
-from llmtoken.inference import Inference, UsageSource
+from llmtoken.inference import Details, Inference, UsageSource
 from llmtoken.report import Report
 
 
@@ -61,6 +62,7 @@ class Call:
     response_bytes: int | None
     request_truncated: bool | None
     response_truncated: bool | None
+    details: Details = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +132,15 @@ def build(
         response_bytes=report.response_bytes,
         request_truncated=report.request_truncated,
         response_truncated=report.response_truncated,
+        details=_details(inference),
     )
+
+
+def _details(inference: Inference) -> Details:
+    """The details of the inference, and the times that only some streams have."""
+    timing = inference.timing
+    times = {"time_to_first_answer_chunk": timing.time_to_first_answer_chunk, "longest_stall": timing.longest_stall}
+    return {**inference.details, **{name: time for name, time in times.items() if time is not None}}
 
 
 def _speed(output_tokens: int | None, seconds: float) -> float | None:

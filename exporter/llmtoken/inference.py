@@ -52,7 +52,15 @@ class Timing:
     duration: float | None = None
     time_to_first_byte: float | None = None
     time_to_first_chunk: float | None = None
+    time_to_first_answer_chunk: float | None = None
+    """The first chunk that a reader of the answer sees: text, audio or a tool call, visible reasoning left aside."""
     time_per_output_chunk: float | None = None
+    longest_stall: float | None = None
+    """The longest time from one chunk of output, reasoning included, to the next."""
+
+
+Details = Mapping[str, int | float | str]
+"""What else was said of a call, by name. What the names mean: `llmtoken.extract.details.MEANINGS`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +80,8 @@ class Inference:
     tool_calls: int | None = None
     usage: Usage = field(default_factory=Usage)
     timing: Timing = field(default_factory=Timing)
+    details: Details = field(default_factory=dict)
+    """What was not said is absent, never 0."""
 
 
 # ── What was said, in the only shape counting needs ────────────────────────────────────

@@ -105,8 +105,10 @@ def create_app(settings: Settings) -> FastAPI:
         return _answer_one(outcome.readings[0]) if form == "one" else _answer_lines(outcome)
 
     @app.get("/api/calls/{request_id:path}", dependencies=[may_read], summary="One call of the audit")
-    async def call(request_id: str, bodies: Annotated[bool, Query()] = False) -> Response:
-        row = await run_in_threadpool(store.call, request_id, bodies=bodies)
+    async def call(
+        request_id: str, details: Annotated[bool, Query()] = False, bodies: Annotated[bool, Query()] = False
+    ) -> Response:
+        row = await run_in_threadpool(store.call, request_id, details=details, bodies=bodies)
         if row is None:
             raise NotFound(f"There is no call {request_id}", hint="it may not be committed yet, or be pruned")
         return _json(row)

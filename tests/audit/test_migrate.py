@@ -36,6 +36,19 @@ def test_each_change_is_in_the_file_of_its_number() -> None:
     assert [re.sub(r"v(\d+)_.*", r"\1", name) for name in files] == ledger()
 
 
+def test_calls_from_before_details_were_kept_have_none(database: str) -> None:
+    connections = connect(database, busy_timeout=0.05)
+    with connections.writer.begin() as connection:
+        migrate.upgrade(connection, "0002")
+        connection.exec_driver_sql(
+            "INSERT INTO calls (request_id, started_at, stream, finish_reasons, usage_source, labels)"
+            " VALUES ('old', '2026-01-01T00:00:00.000000Z', 0, '[]', 'unknown', '{}')"
+        )
+    connections.close()
+    with audit.open(database) as store:
+        assert (store.call("old", details=True) or {})["details"] == {}
+
+
 def test_opening_again_changes_nothing(database: str) -> None:
     def schema() -> list[tuple[str, str]]:
         with closing(sqlite3.connect(database)) as connection:

@@ -13,17 +13,32 @@ from llmtoken.call import Call
 from llmtoken.errors import StorageUnavailable
 from support.records import record
 
+NAMES = [field.name for field in fields(Call) if field.name != "details"]
+"""What a call shows unasked: the names of DESIGN §5, which programs rely on."""
+
 
 def test_a_call_has_exactly_the_fields_of_call_in_their_order(store: Audit) -> None:
     store.write([record()])
-    assert list(store.call("request-1") or {}) == [field.name for field in fields(Call)]
+    assert list(store.call("request-1") or {}) == NAMES
+
+
+def test_details_come_only_when_asked_for(store: Audit) -> None:
+    details = {"service_tier": "flex", "input_image_tokens": 765, "longest_stall": 0.25}
+    store.write([record(details=details)])
+    found = store.call("request-1", details=True, bodies=True) or {}
+    assert list(found) == [*NAMES, "details", "request_body", "response_body"]
+    assert found["details"] == details
+
+
+def test_a_number_without_meaning_is_left_out_of_the_details(store: Audit) -> None:
+    store.write([record(details={"pages": 2**60, "audio_seconds": float("nan"), "service_tier": "flex"})])
+    assert (store.call("request-1", details=True) or {})["details"] == {"service_tier": "flex"}
 
 
 def test_bodies_come_only_when_asked_for(store: Audit) -> None:
     store.write([record()])
-    names = [*(field.name for field in fields(Call)), "request_body", "response_body"]
     found = store.call("request-1", bodies=True) or {}
-    assert list(found) == names
+    assert list(found) == [*NAMES, "request_body", "response_body"]
     assert (found["request_body"], found["response_body"]) == ("question", "answer")
 
 
@@ -42,7 +57,7 @@ def test_an_empty_body_stays_empty(store: Audit) -> None:
 def test_every_value_comes_back_as_it_went_in(store: Audit) -> None:
     call = record(stream=True, finish_reasons=("stop", "length"), labels={"team": "búsqueda"}).call
     store.write([record(stream=True, finish_reasons=("stop", "length"), labels={"team": "búsqueda"})])
-    expected = {field.name: getattr(call, field.name) for field in fields(Call)}
+    expected = {name: getattr(call, name) for name in NAMES}
     expected |= {"started_at": "2026-01-02T03:04:05.000000Z", "cost": "0.00037", "finish_reasons": ["stop", "length"]}
     assert store.call("request-1") == expected
 

@@ -106,6 +106,7 @@ ODD: dict[str, st.SearchStrategy[Any]] = {
     "started_at": st.datetimes(timezones=st.one_of(st.none(), st.timezones())),
     "finish_reasons": st.lists(TEXT, max_size=3).map(tuple),
     "labels": st.dictionaries(TEXT, TEXT, max_size=3),
+    "details": st.dictionaries(TEXT, TEXT | NUMBER.filter(lambda number: number is not None), max_size=3),
     "cost": st.one_of(st.none(), st.decimals()),
     "stream": st.booleans(),
     "request_truncated": st.one_of(st.none(), st.booleans()),

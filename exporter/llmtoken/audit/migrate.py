@@ -39,14 +39,14 @@ def check(connection: Connection) -> str | None:
     return found
 
 
-def upgrade(connection: Connection) -> None:
+def upgrade(connection: Connection, to: str = "head") -> None:
     """Create or migrate the schema within the transaction of `connection`, after `check`."""
     if connection.dialect.name == "postgresql":
         # Replicas start together; the first migrates, the others wait and find it done.
         connection.execute(text(f"SELECT pg_advisory_xact_lock({_ANY_NUMBER})"))
     config = _config()
     config.attributes.update(connection=connection, version_table=LEDGER)
-    command.upgrade(config, "head")
+    command.upgrade(config, to)
 
 
 def require_newest(connection: Connection) -> None:

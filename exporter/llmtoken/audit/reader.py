@@ -19,6 +19,8 @@ from llmtoken.errors import StorageUnavailable
 _PIECE = 16
 """Calls with bodies that are held at once: each may have megabytes."""
 
+_SHOWN = tuple(column for column in FIELDS if column is not calls.c.details)
+
 _clean_request_id = values.cleaner(calls.c.request_id)
 
 
@@ -35,14 +37,15 @@ class Reader:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def call(self, request_id: str, *, bodies: bool = False) -> dict[str, Any] | None:
+    def call(self, request_id: str, *, details: bool = False, bodies: bool = False) -> dict[str, Any] | None:
         """One call as a JSON-ready dict with exactly the keys of DESIGN §5 in that order; `None` if there is none.
 
         `started_at` is RFC 3339 in UTC; `cost` is a string of decimal digits, because a JSON
-        number would not be exact. With `bodies`, `request_body` and `response_body` follow;
-        they are `None` when they weren't kept.
+        number would not be exact. With `details`, those follow as an object; with `bodies`,
+        `request_body` and `response_body`, which are `None` when they weren't kept.
         """
-        query = _select(with_bodies=bodies).where(calls.c.request_id == _clean_request_id(request_id))
+        more = (calls.c.details,) if details else ()
+        query = _select(*more, with_bodies=bodies).where(calls.c.request_id == _clean_request_id(request_id))
         with self._reading() as connection:
             row = connection.execute(query).one_or_none()
         return None if row is None else _readable(row)
@@ -111,9 +114,9 @@ class Reader:
 
 def _select(*more: Column[Any], with_bodies: bool = False) -> Select[Any]:
     if not with_bodies:
-        return select(*more, *FIELDS)
+        return select(*_SHOWN, *more)
     texts = (bodies.c.request_body, bodies.c.response_body)
-    return select(*more, *FIELDS, *texts).select_from(calls.outerjoin(bodies))
+    return select(*_SHOWN, *more, *texts).select_from(calls.outerjoin(bodies))
 
 
 def _readable(row: Row[Any]) -> dict[str, Any]:

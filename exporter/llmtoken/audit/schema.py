@@ -97,6 +97,7 @@ calls = Table(
     _column("response_bytes", BigInteger(), "Size of the reply's body on the wire."),
     _column("request_truncated", Boolean(), "Whether the stored request is only its beginning."),
     _column("response_truncated", Boolean(), "Whether the stored reply is only its beginning."),
+    _column("details", Json(), "What else was said of the call: a JSON object; see below.", required=True),
     Index("calls_started_at", "started_at"),
     Index("calls_request_model", "request_model", "started_at"),
     Index("calls_consumer", "consumer", "started_at"),

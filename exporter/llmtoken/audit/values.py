@@ -5,9 +5,9 @@ takes only part of it, and refuses the whole transaction for the rest. So, on th
 
 - text: surrogate pairs are joined; lone surrogates and NUL become U+FFFD (UTF-8 has no
   surrogates, PostgreSQL's text no NUL); text columns of `calls` are cut at their length;
-- integers past ±2^40 become null: nothing that we count gets there, and sums of a column
+- integers past ±2^40 become null (in a JSON object they go): nothing that we count gets there, and sums of a column
   stay within 64 bits for the first eight million such rows;
-- floats that are NaN or infinite become null: JSON has neither;
+- floats that are NaN or infinite likewise: JSON has neither;
 - costs that aren't finite, of a quadrillion or more, or with more than 30 decimals become null.
 
 The column types say how SQLite and PostgreSQL differ.
@@ -150,11 +150,18 @@ def number(value: Any) -> float | None:
     return real if math.isfinite(real) else None
 
 
-def json(value: Mapping[str, str] | Iterable[str]) -> dict[str, str] | list[str]:
-    """A list or a map of strings."""
+def json(value: Mapping[str, Any] | Iterable[str]) -> dict[str, Any] | list[str]:
+    """A list of strings, or a map of strings and numbers; a number that has no meaning is left out."""
     if isinstance(value, Mapping):
-        return {text(name): text(entry) for name, entry in value.items()}
+        entries = ((text(name), _entry(entry)) for name, entry in value.items())
+        return {name: entry for name, entry in entries if entry is not None}
     return [text(entry) for entry in value]
+
+
+def _entry(value: Any) -> str | int | float | None:
+    if isinstance(value, str):
+        return text(value)
+    return number(value) if isinstance(value, float) else integer(value)
 
 
 _RULES: Mapping[type, Callable[[Any], Any]] = {
