@@ -128,6 +128,19 @@ def test_misspelt_variables_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "LLMTOKEN_CONFIG" not in config.unknown_variables()
 
 
+@pytest.mark.parametrize(
+    ("database", "shown"),
+    [
+        ("data/llmtoken.db", "data/llmtoken.db"),
+        ("postgresql+psycopg://db/llmtoken", "postgresql+psycopg://db/llmtoken"),
+        ("postgresql+psycopg://me:s3:c@r/et@db:5432/x", "postgresql+psycopg://me:********@db:5432/x"),
+        ("postgresql+psycopg://db/x?user=me&password=secret", "postgresql+psycopg://db/x?user=me&password=********"),
+    ],
+)
+def test_a_database_is_shown_without_its_password(database: str, shown: str) -> None:
+    assert config.without_password(database) == shown
+
+
 @pytest.mark.parametrize("name", Settings.model_fields)
 def test_every_setting_says_what_it_is(name: str) -> None:
     description = Settings.model_fields[name].description

@@ -10,6 +10,7 @@ import difflib
 import ipaddress
 import json
 import os
+import re
 import tomllib
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -158,6 +159,12 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def without_password(database: str) -> str:
+    """A database's path or URL as it may be shown to anybody."""
+    masked = re.sub(r"(://[^:/@]*:).*@", r"\1********@", database)
+    return re.sub(r"(password=)[^&]*", r"\1********", masked)
 
 
 def _refuse_open_bind(settings: Settings) -> None:

@@ -60,9 +60,10 @@ def test_a_guarded_audit_is_asked_with_the_read_token() -> None:
     assert "LLMTOKEN_READ_TOKEN" not in commands(a_plan(), Answer())["the whole record"]
 
 
-def test_a_database_that_is_no_file_is_not_shown_with_sqlite3() -> None:
-    database = "postgresql+psycopg://db/llmtoken"
-    assert not any("sqlite3" in command for command in commands(a_plan(database=database), Answer()).values())
+def test_a_database_that_is_no_file_is_shown_without_sqlite3_and_without_its_password() -> None:
+    plan = a_plan(database="postgresql+psycopg://me:secret@db/llmtoken")
+    assert not any("sqlite3" in command for command in commands(plan, Answer()).values())
+    assert ("database", "postgresql+psycopg://me:********@db/llmtoken") in [row[:2] for row in guide.where(plan)]
 
 
 def test_an_upstream_that_does_not_answer_is_remarked_with_what_to_do() -> None:

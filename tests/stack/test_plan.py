@@ -85,6 +85,14 @@ def test_the_database_is_in_the_data_folder_unless_a_setting_says_otherwise(
     assert planned(tmp_path).database == "elsewhere.db"
 
 
+def test_a_database_s_password_is_on_no_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    database = "postgresql+psycopg://me:secret@db/llmtoken"
+    monkeypatch.setenv("LLMTOKEN_DATABASE", database)
+    found = planned(tmp_path)
+    assert not any("secret" in argument for each in found.parts for argument in each.command)
+    assert part(found, "collector").environment["LLMTOKEN_DATABASE"] == database
+
+
 def test_a_collector_on_an_open_address_is_reached_over_loopback(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

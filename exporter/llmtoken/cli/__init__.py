@@ -142,6 +142,31 @@ def replay(
 
 
 @app.command()
+def explain(
+    exchange: Annotated[
+        str,
+        typer.Argument(
+            help="A file with a report or a recorded exchange (or lines of them), or the request_id of a call in the "
+            "database.",
+            metavar="FILE|REQUEST_ID",
+        ),
+    ],
+    *,
+    line: Annotated[int | None, typer.Option(min=1, help="Which line of the file.", show_default="1")] = None,
+    database: Annotated[
+        str | None,
+        typer.Option(help="Where the request_id is looked up.", show_default="the configured database"),
+    ] = None,
+    config: ConfigFile = None,
+    as_json: Json = False,
+) -> None:
+    """Say how one exchange is read, step by step, and which rule gives which number."""
+    from llmtoken.cli.explain import show
+
+    show(exchange, line=line, database=database, config=config, as_json=as_json)
+
+
+@app.command()
 def check_config(config: ConfigFile = None, as_json: Json = False) -> None:
     """Show every setting, its value and where that comes from. Secrets are masked."""
     from llmtoken.cli.settings import show

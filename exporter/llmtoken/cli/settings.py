@@ -11,13 +11,14 @@ from rich.table import Column, Table
 
 from llmtoken import config as configuration
 from llmtoken.cli.console import err, out
-from llmtoken.config import CONFIG_VARIABLE, Settings, variable
+from llmtoken.config import CONFIG_VARIABLE, Settings, variable, without_password
 
 
 def show(config: Path | None, *, as_json: bool) -> None:
     """Print every setting with its effective value and origin. Raises `ConfigError` when one is wrong."""
     settings, origins = configuration.load(config), configuration.origins(config)
     values = settings.model_dump(mode="json")  # masks the secrets
+    values["database"] = without_password(settings.database)
     rows = {name: {"value": values[name], "source": origin} for name, origin in origins.items()}
     unknown = configuration.unknown_variables()
     if as_json:

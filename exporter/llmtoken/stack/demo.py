@@ -70,6 +70,9 @@ def demo(out: Console, progress: Console) -> None:
     folder = Path(tempfile.mkdtemp(prefix="llmtoken-demo-"))
     try:
         asyncio.run(_demo(folder, out, progress))
+    except StackError:
+        progress.print(f"The logs and the database are kept in {folder}", soft_wrap=True)
+        raise
     except crew.Interrupted:
         shutil.rmtree(folder)
         raise KeyboardInterrupt from None
@@ -92,7 +95,7 @@ async def _demo(folder: Path, out: Console, progress: Console) -> None:
         listed = "\n".join(f"  {problem}" for problem in problems)
         raise StackError(
             f"Not every number is what the model server says it used:\n{listed}",
-            hint=f"the logs and the database are kept in {folder}",
+            hint="compare the rows and the counters above with what each request was",
         )
     out.print(
         f"Every number above is what the demo model server says it used: {books['requests']} requests, "
@@ -108,7 +111,7 @@ async def _send(client: httpx.AsyncClient, proxy: str) -> None:
         if reply.status_code != request.status:
             raise StackError(
                 f"{request.path} answered {reply.status_code} instead of {request.status}: {reply.text[:500]}",
-                hint="the logs of Traefik and the demo model server say more",
+                hint="the logs of Traefik and the demo model server say why",
             )
 
 
@@ -142,7 +145,9 @@ async def _patience(state: Callable[[], str]) -> AsyncIterator[None]:
         async with asyncio.timeout(PATIENCE):
             yield
     except TimeoutError as error:
-        raise StackError(f"After {PATIENCE:.0f} s {state()}", hint="see the collector's and Traefik's logs") from error
+        raise StackError(
+            f"After {PATIENCE:.0f} s {state()}", hint="the collector's and Traefik's logs say why"
+        ) from error
 
 
 def _wrong_rows(rows: list[dict[str, Any]], entries: list[dict[str, Any]]) -> Iterator[str]:

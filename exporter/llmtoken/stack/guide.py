@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 
+from llmtoken.config import without_password
 from llmtoken.stack.plan import Plan
 from llmtoken.stack.upstream import Answer
 
@@ -67,6 +68,6 @@ def what_next(plan: Plan, answer: Answer) -> list[tuple[str, str]]:
 def _near(path: str) -> str:
     """A path as one would type it from here."""
     if "://" in path:
-        return path
+        return without_password(path)
     relative = os.path.relpath(path)
     return relative if not relative.startswith(os.pardir) else path

@@ -98,18 +98,20 @@ def make(options: Options) -> Plan:
 
 
 def _collector(data: Path, config_file: Path | None, host: str, port: int, database: str) -> Part:
-    arguments = ["serve", "--host", host, "--port", str(port), "--database", database]
+    arguments = ["serve", "--host", host, "--port", str(port)]
     if config_file:
         arguments += ["--config", str(config_file)]
-    return _python("collector", "llmtoken", *arguments, ready=f"{_url(host, port)}/ready", data=data)
+    # By the environment: a database's URL may hold a password, and command lines are anybody's to read.
+    told = {"LLMTOKEN_DATABASE": database}
+    return _python("collector", "llmtoken", *arguments, ready=f"{_url(host, port)}/ready", data=data, told=told)
 
 
 def _demo(data: Path, port: int) -> Part:
     ready = f"{_url(LOOPBACK, port)}/v1/models"
-    return _python("demo model server", "llmtoken.demo_server", "--port", str(port), ready=ready, data=data)
+    return _python("demo model server", "llmtoken.demo_server", "--port", str(port), ready=ready, data=data, told={})
 
 
-def _python(name: str, module: str, *arguments: str, ready: str, data: Path) -> Part:
+def _python(name: str, module: str, *arguments: str, ready: str, data: Path, told: dict[str, str]) -> Part:
     """A part of our own, run by the same Python. -P: whatever lies in the working directory isn't imported."""
     return Part(
         name=name,
@@ -117,7 +119,7 @@ def _python(name: str, module: str, *arguments: str, ready: str, data: Path) -> 
         ready=ready,
         log=_log(data, name),
         directory=Path.cwd(),
-        environment=dict(os.environ),
+        environment={**os.environ, **told},
     )
 
 
