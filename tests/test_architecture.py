@@ -18,7 +18,7 @@ LAYERS = [
     {"count", "pricing"},
     {"audit", "metrics", "payload", "reading"},
     {"pipeline"},
-    {"replay", "server"},
+    {"explain", "replay", "server"},
     {"demo_server", "stack"},
     {"cli"},
     {"__main__"},

@@ -1,0 +1,126 @@
+"""The account of one reading: the steps in the pipeline's order, and the call that came of it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
+
+from llmtoken import decode, extract, pricing
+from llmtoken.call import Call
+from llmtoken.config import Settings
+from llmtoken.count import Counter, TokenizerFiles
+from llmtoken.exchange import Exchange
+from llmtoken.explain import bodies, counting, route, usage
+from llmtoken.explain.fact import Fact, Step
+from llmtoken.extract import registry
+from llmtoken.inference import Extraction, Inference, Usage
+from llmtoken.reading import PROBLEMS, read
+from llmtoken.report import Report
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """The steps, the call as the pipeline makes it, the problems with their meaning, and what we got wrong."""
+
+    steps: tuple[Step, ...]
+    call: Call
+    problems: dict[str, str]
+    defects: tuple[str, ...] = field(default=())
+    """Log lines with their tracebacks, where an error of ours stood in the way."""
+
+
+def explain(report: Report, settings: Settings, counter: Counter | None = None) -> Explanation:
+    """Read a report as the pipeline does, and say how. Raises nothing that is the exchange's fault.
+
+    `counter` is what counts where usage is missing, as `reading.read` takes it.
+    """
+    received = datetime.now(UTC)
+    with _logged() as defects:
+        reading = read(report, settings, counter, received=received)
+    call = reading.record.call
+    exchange = decode.decode(report, max_body_bytes=settings.max_body_bytes)
+    with _logged():  # said already
+        extraction = extract.extract(exchange)
+        steps = [
+            Step("report", tuple(_report(report))),
+            Step("request", tuple(bodies.facts(report, "request", exchange.request, settings.max_body_bytes))),
+            Step("reply", tuple(bodies.facts(report, "response", exchange.response, settings.max_body_bytes))),
+            *_read(exchange, extraction),
+            Step("counting", tuple(counting.facts(extraction, call, TokenizerFiles(settings.tokenizers)))),
+            Step("price", tuple(_price(call, report.started_at(received)))),
+        ]
+    problems = {name: PROBLEMS[name] for name in reading.problems}
+    return Explanation(tuple(steps), call, problems, tuple(defects))
+
+
+def _report(report: Report) -> Iterator[Fact]:
+    """What the report says besides the bodies; what it leaves out isn't named."""
+    for each in report.__struct_fields__:
+        if each not in ("request_body", "response_body", "timeline", "source"):
+            value = getattr(report, each)
+            if value not in (None, "", {}, []):
+                yield Fact(each, value)
+    if not report.version:
+        yield Fact("version", 0, "the seed's: the timestamp is that of the end")
+    if report.timeline:
+        (first, began), (last, ended) = report.timeline[0], report.timeline[-1]
+        yield Fact(
+            "timeline",
+            f"{len(report.timeline)} writes",
+            f"from {first:,} bytes at {began:.3f} s to {last:,} bytes at {ended:.3f} s",
+        )
+
+
+def _read(exchange: Exchange, extraction: Extraction) -> Iterator[Step]:
+    try:
+        found = registry.find(exchange)
+    except Exception as error:  # noqa: BLE001 - it is told, and the log has it as well
+        yield Step("API", (Fact("API", None, f"an error of ours: {error!r}; see the defects below"),))
+        return
+    yield Step("API", tuple(route.facts(exchange, found)))
+    yield Step("usage", tuple(usage.facts(exchange, found, extraction.inference.usage)))
+    yield Step("completeness", tuple(route.completeness(exchange, found)))
+    yield Step("timing", tuple(route.times(exchange, found, extraction.inference.timing)))
+
+
+def _price(call: Call, started_at: datetime) -> Iterator[Fact]:
+    """Priced once more by the call's own fields, which are all that a price depends on."""
+    found = pricing.price_or_reason(_inference(call), started_at)
+    if isinstance(found, str):
+        yield Fact("cost", None, found)
+    else:
+        yield Fact("cost", f"{found.amount:f} USD", found.version)
+
+
+def _inference(call: Call) -> Inference:
+    names = {each.name for each in fields(Usage)} - {"source"}
+    return Inference(
+        operation_name=call.operation_name,
+        provider_name=call.provider_name,
+        request_model=call.request_model,
+        response_model=call.response_model,
+        usage=Usage(**{name: getattr(call, name) for name in names}),
+    )
+
+
+@contextmanager
+def _logged() -> Iterator[list[str]]:
+    """What is logged meanwhile goes into a list and nowhere else."""
+    told: list[str] = []
+
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            told.append(self.format(record))
+
+    logger, listener = logging.getLogger("llmtoken"), Listener(logging.WARNING)
+    propagated = logger.propagate
+    logger.addHandler(listener)
+    logger.propagate = False
+    try:
+        yield told
+    finally:
+        logger.removeHandler(listener)
+        logger.propagate = propagated
