@@ -1,5 +1,6 @@
 """Settings: where they come from, what is refused, and what the user is told."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -151,3 +152,66 @@ def test_every_setting_says_what_it_is(name: str) -> None:
 def test_the_page_of_settings_is_up_to_date() -> None:
     page = (ROOT / "docs" / "configuration.md").read_text("utf-8")
     assert page == settings_page.page(), "run make docs"
+
+
+@pytest.fixture
+def tokenizer_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(config, "find_spec", lambda name: name == "tokenizers")
+    file = tmp_path / "tokenizer.json"
+    file.write_text('{"version": "1.0", "model": {"type": "BPE"}}')
+    return file
+
+
+def test_tokenizers_are_a_table_in_the_file(tmp_path: Path, tokenizer_file: Path) -> None:
+    settings = load(toml(tmp_path, f'[tokenizers]\n"qwen*" = "{tokenizer_file}"'))
+    assert settings.tokenizers == {"qwen*": tokenizer_file}
+
+
+def test_tokenizers_are_an_object_in_the_environment(tokenizer_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLMTOKEN_TOKENIZERS", json.dumps({"qwen*": str(tokenizer_file)}))
+    assert load().tokenizers == {"qwen*": tokenizer_file}
+
+
+def test_a_broken_object_in_the_environment_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLMTOKEN_TOKENIZERS", "qwen=tokenizer.json")
+    with pytest.raises(ConfigError, match="tokenizers") as refusal:
+        load()
+    assert "JSON object" in refusal.value.hint
+
+
+@pytest.mark.parametrize("pattern", ["", " ", "qwen[3"])
+def test_a_pattern_that_is_none_is_refused(tokenizer_file: Path, pattern: str) -> None:
+    with pytest.raises(ConfigError, match="isn't a pattern") as refusal:
+        load(tokenizers={pattern: tokenizer_file})
+    assert "qwen*" in refusal.value.hint
+
+
+def test_a_missing_tokenizer_is_named(tokenizer_file: Path) -> None:
+    with pytest.raises(ConfigError, match=r"missing\.json: No such file") as refusal:
+        load(tokenizers={"qwen*": tokenizer_file.with_name("missing.json")})
+    assert refusal.value.hint == "check the path"
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", "not JSON", "\x00\xff"])
+def test_a_file_that_is_no_tokenizer_is_refused(tokenizer_file: Path, content: str) -> None:
+    tokenizer_file.write_text(content, "latin-1")
+    with pytest.raises(ConfigError, match="isn't a tokenizer"):
+        load(tokenizers={"qwen*": tokenizer_file})
+
+
+def test_tokenizers_without_the_library_say_how_to_get_it(
+    tokenizer_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(config, "find_spec", lambda _: None)
+    with pytest.raises(ConfigError, match="package isn't there") as refusal:
+        load(tokenizers={"qwen*": tokenizer_file})
+    assert "llmtoken[tokenizers]" in refusal.value.hint
+    assert load().tokenizers == {}
+
+
+def test_the_effective_tokenizers_are_shown(
+    tmp_path: Path, tokenizer_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings_page.show(toml(tmp_path, f'[tokenizers]\n"qwen*" = "{tokenizer_file}"'), as_json=True)
+    shown = json.loads(capsys.readouterr().out)["settings"]["tokenizers"]
+    assert shown["value"] == {"qwen*": str(tokenizer_file)}

@@ -1,6 +1,7 @@
 """What happens between a payload and its answer: order, groups, bounds, failure."""
 
 import asyncio
+import json
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,12 +10,14 @@ from pathlib import Path
 import pytest
 
 from llmtoken import audit, config
+from llmtoken import pipeline as pipeline_module
 from llmtoken.audit import Audit
 from llmtoken.call import Record
 from llmtoken.errors import NotJSON, QueueFull, StorageUnavailable
 from llmtoken.metrics import Metrics
 from llmtoken.payload import Content
 from llmtoken.pipeline import Outcome, Pipeline
+from llmtoken.reading import Reading
 from llmtoken.report import Rejected, Report
 from support.collector import sum_samples, wait_for
 
@@ -223,3 +226,103 @@ def test_stopping_finishes_what_was_accepted(tmp_path: Path, monkeypatch: pytest
     with running(tmp_path, monkeypatch) as bench:
         asyncio.run(scenario(bench))
         assert bench.store.count() == 10
+
+
+# ── What it learns about counting ───────────────────────────────────────────────────────
+
+
+def chat(request_id: str, *, reported: int | None) -> Report:
+    """A chat of which we count 10 tokens in and 2 out."""
+    usage = {} if reported is None else {"usage": {"prompt_tokens": reported, "completion_tokens": 2}}
+    said = {"role": "assistant", "content": "Hello!"}
+    reply = {"model": "m", "choices": [{"index": 0, "message": said, "finish_reason": "stop"}], **usage}
+    return Report(
+        request_body=json.dumps({"model": "m", "messages": [{"role": "user", "content": "Say hello."}]}),
+        response_body=json.dumps(reply),
+        elapsed_time=1.0,
+        request_id=request_id,
+        method="POST",
+        path="/v1/chat/completions",
+        status=200,
+    )
+
+
+def submit(bench: Bench, *reports: Report) -> list[Reading]:
+    return list(asyncio.run(bench.pipeline.submit(lambda: Content(list(reports), [], 1000), 1000)).readings)
+
+
+def test_what_is_reported_corrects_what_is_estimated_also_after_a_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running(tmp_path, monkeypatch) as bench:
+        (before,) = submit(bench, chat("before", reported=None))
+        submit(bench, *(chat(f"told-{n}", reported=210) for n in range(5)))
+        (after,) = submit(bench, chat("after", reported=None))
+    with running(tmp_path, monkeypatch) as bench:
+        (later,) = submit(bench, chat("later", reported=None))
+    calls = [reading.record.call for reading in (before, after, later)]
+    assert [(call.input_tokens, call.output_tokens) for call in calls] == [(10, 2), (210, 2), (210, 2)]
+    assert {call.usage_source for call in calls} == {"estimated"}
+
+
+def test_how_far_estimates_are_off_is_seen_on_the_metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with running(tmp_path, monkeypatch) as bench:
+        submit(bench, chat("told", reported=20))
+        shown = bench.metrics.exposition(None)[0].decode()
+    ratio = {"name": "llmtoken_estimate_ratio_sum", "gen_ai_request_model": "m"}
+    assert sum_samples(shown, gen_ai_token_type="input", **ratio) == 0.5
+    assert sum_samples(shown, gen_ai_token_type="output", **ratio) == 1
+
+
+def test_a_call_that_comes_twice_teaches_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with running(tmp_path, monkeypatch) as bench:
+        for _ in range(3):
+            submit(bench, chat("told", reported=20), chat("told", reported=20))
+        shown = bench.metrics.exposition(None)[0].decode()
+        assert sum_samples(shown, "llmtoken_estimate_ratio_count", gen_ai_token_type="input") == 1
+    with audit.open(str(tmp_path / "llmtoken.db")) as store:
+        assert {pairs for *_, side, pairs in store.lessons() if side == "input"} == {((10, 20),)}
+
+
+def test_lessons_that_cannot_be_kept_now_hold_nobody_up_and_are_kept_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(_: object) -> None:
+        raise StorageUnavailable("The disk is full", hint="make room")
+
+    with running(tmp_path, monkeypatch) as bench:
+        with monkeypatch.context() as patch:
+            patch.setattr(bench.store, "keep", refuse)
+            submit(bench, *(chat(f"told-{n}", reported=20) for n in range(20)))
+            wait_for(lambda: "kept later" in caplog.text)
+        assert bench.store.lessons() == []
+        submit(bench, chat("one more", reported=20))
+        wait_for(lambda: len(bench.store.lessons()) == 2)
+
+
+# ── The start ───────────────────────────────────────────────────────────────────────────
+
+
+def test_tables_are_loaded_at_the_start_while_another_worker_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loading, go_on = threading.Event(), threading.Event()
+
+    def warm_up(_: object) -> None:
+        loading.set()
+        assert go_on.wait(30)
+
+    monkeypatch.setattr(pipeline_module, "warm_up", warm_up)
+    with running(tmp_path, monkeypatch, workers=2) as bench:
+        try:
+            assert loading.wait(30)
+            assert asyncio.run(bench.submit("a")).stored == [True]
+        finally:
+            go_on.set()
+
+
+def test_loading_tables_counts_as_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with running(tmp_path, monkeypatch, workers=1) as bench:
+        asyncio.run(bench.submit("a"))  # by the only worker, so after it has loaded them
+        assert bench.counted() == 1
+        assert bench.store.count() == 1

@@ -9,6 +9,7 @@ the start together with the files. Must not know prompts or replies.
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 log = logging.getLogger(__name__)
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 Encode = Callable[[str], Sequence[Any]]
 
@@ -59,10 +62,9 @@ def _read(path: Path) -> Encode:
     tokenizer.no_padding()
 
     def encode(text: str) -> Sequence[int]:
-        try:
-            ids: Sequence[int] = tokenizer.encode(text, add_special_tokens=False).ids
-        except UnicodeEncodeError:  # half of a surrogate pair, which JSON can hold and UTF-8 can't
-            return encode(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+        # Half of a surrogate pair, which JSON can hold and UTF-8 can't, becomes U+FFFD, as it does in tiktoken.
+        clean = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if _SURROGATE.search(text) else text
+        ids: Sequence[int] = tokenizer.encode(clean, add_special_tokens=False).ids
         return ids
 
     return encode

@@ -1,0 +1,78 @@
+"""One report in, one record out, whatever happens on the way."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any, NoReturn
+
+import pytest
+
+from llmtoken import config, reading
+from llmtoken.count import Calibration, Counter, encodings
+from llmtoken.report import Report
+
+SETTINGS = config.load()
+
+
+def report(usage: dict[str, int] | None = None, **fields: Any) -> Report:
+    said = {"role": "assistant", "content": "Hello!"}
+    reply = {"model": "gpt-4o", "choices": [{"index": 0, "message": said, "finish_reason": "stop"}]}
+    if usage:
+        reply["usage"] = usage
+    given = {
+        "request_body": json.dumps({"model": "gpt-4o", "messages": [{"role": "user", "content": "Say hello."}]}),
+        "response_body": json.dumps(reply),
+        "elapsed_time": 1.0,
+        "request_id": "r1",
+        "method": "POST",
+        "host": "api.openai.com",
+        "path": "/v1/chat/completions",
+        "status": 200,
+    }
+    return Report(**{**given, **fields})
+
+
+USAGE = {"prompt_tokens": 10, "completion_tokens": 2, "total_tokens": 12}
+
+
+class BrokenCounter(Counter):
+    def complete(self, _: object) -> NoReturn:
+        raise RuntimeError("a defect")
+
+
+def test_a_defect_in_counting_costs_the_tokens_and_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.ERROR):
+        found = reading.read(report(), SETTINGS, BrokenCounter())
+    assert found.problems == ("uncounted",)
+    assert "uncounted" in reading.PROBLEMS
+    assert (found.record.call.request_model, found.record.call.usage_source) == ("gpt-4o", "unknown")
+    assert "gpt-4o" in caplog.text
+
+
+def test_reported_usage_is_compared_with_our_count_where_that_is_learned_from() -> None:
+    found = reading.read(report(USAGE), SETTINGS, Counter(calibration=Calibration()))
+    assert [(seen.side, seen.counted, seen.reported) for seen in found.comparisons] == [
+        ("input", 10, 10),
+        ("output", 2, 2),
+    ]
+    assert reading.read(report(USAGE), SETTINGS).comparisons == ()
+
+
+@pytest.mark.parametrize("cut", [{"request_truncated": True}, {"response_truncated": True}])
+def test_texts_that_were_captured_in_part_are_not_compared(cut: Any) -> None:
+    assert reading.read(report(USAGE, **cut), SETTINGS, Counter(calibration=Calibration())).comparisons == ()
+
+
+def test_warming_up_loads_what_the_first_call_needs() -> None:
+    encodings._load.cache_clear()
+    reading.warm_up(SETTINGS)
+    assert encodings._load.cache_info().currsize == 1
+
+
+def test_what_warms_up_is_read_to_the_end() -> None:
+    """Else it would not load everything."""
+    found = reading.read(reading._MADE_UP, SETTINGS)
+    assert found.problems == ()
+    assert found.record.call.usage_source == "estimated"
+    assert found.record.call.cost is not None
