@@ -38,6 +38,14 @@ def test_the_chat_goes_through_traefik_to_the_model_that_the_upstream_offers() -
     assert "YOUR-KEY" not in command
 
 
+def test_whatever_a_model_or_a_folder_is_called_the_commands_stay_one_command() -> None:
+    answer = Answer(model="it's; rm -rf \n \x1b[2J")
+    found = commands(a_plan(database=str(Path.cwd() / "my data" / "llmtoken.db")), answer)
+    assert json.loads(shlex.split(found["a streamed chat through Traefik"])[-1])["model"] == answer.model
+    assert shlex.split(found["its row in the audit"])[:3] == ["sqlite3", "-box", "my data/llmtoken.db"]
+    assert all(command.isprintable() for command in found.values())
+
+
 def test_an_upstream_that_does_not_tell_its_models_leaves_them_and_the_key_to_the_user() -> None:
     command = commands(a_plan(), Answer())["a streamed chat through Traefik"]
     assert "YOUR-MODEL" in command

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 
 from llmtoken.config import without_password
 from llmtoken.stack.plan import Plan
@@ -19,7 +20,7 @@ def where(plan: Plan) -> list[tuple[str, str, str]]:
     """What runs: name, address, and what it is for."""
     behind = "the demo model server: no model runs, its texts are canned" if plan.demo else plan.upstream
     rows = [
-        ("Traefik", plan.proxy, f"give it to your clients as base URL; behind it is {behind}"),
+        ("Traefik", plan.proxy, f"your clients' base URL (OpenAI's add /v1); behind it is {behind}"),
         ("collector", plan.collector, "metrics, audit, API documentation"),
     ]
     if plan.prometheus:
@@ -48,14 +49,14 @@ def what_next(plan: Plan, answer: Answer) -> list[tuple[str, str]]:
     # Who tells his models to anybody needs no key.
     key = "" if answer.model else "-H 'authorization: Bearer YOUR-KEY' "
     body = json.dumps({"model": model, "stream": True, "messages": [{"role": "user", "content": "Say hello."}]})
-    chat = f"{plan.proxy}/v1/chat/completions -H 'content-type: application/json' {key}-d '{body}'"
+    chat = f"{plan.proxy}/v1/chat/completions -H 'content-type: application/json' {key}-d {shlex.quote(body)}"
     steps = [
         ("a streamed chat through Traefik", f"curl -N {chat}"),
         ("the counters it moved", f"curl -s {plan.collector}/metrics | grep '^gen_ai_client_inference_usage'"),
     ]
     if "://" in plan.database:
         return steps
-    database = _near(plan.database)
+    database = shlex.quote(_near(plan.database))
     token = '-H "authorization: Bearer $LLMTOKEN_READ_TOKEN" ' if plan.guarded else ""
     newest = f"$(sqlite3 {database} '{_NEWEST}')"
     return [
