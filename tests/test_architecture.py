@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from support.needs import ROOT
 
 PACKAGE = ROOT / "exporter" / "llmtoken"

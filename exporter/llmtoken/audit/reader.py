@@ -10,7 +10,8 @@ from sqlalchemy import Column, Connection, Row, Select, func, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from llmtoken.audit import values
+from llmtoken.audit import calibration, values
+from llmtoken.audit.calibration import Lesson
 from llmtoken.audit.connect import Connections, size
 from llmtoken.audit.failures import refused
 from llmtoken.audit.schema import FIELDS, TOKENS, bodies, calls
@@ -83,6 +84,11 @@ class Reader:
         with self._reading() as connection:
             row = connection.execute(select(*(func.sum(column) for column in TOKENS))).one()
         return {column.name: int(total or 0) for column, total in zip(TOKENS, row, strict=True)}
+
+    def lessons(self) -> list[Lesson]:
+        """What was learned about counting; see `llmtoken.audit.calibration`."""
+        with self._reading() as connection:
+            return calibration.load(connection)
 
     def size_bytes(self) -> int:
         """Space the database takes on disk, in bytes; SQLite's write-ahead log is part of it."""

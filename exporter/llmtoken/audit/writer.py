@@ -93,11 +93,6 @@ class Audit(Reader):
             return False
         return True
 
-    def lessons(self) -> list[Lesson]:
-        """What was learned about counting; see `llmtoken.audit.calibration`."""
-        with self._reading() as connection:
-            return calibration.load(connection)
-
     def keep(self, lessons: Sequence[Lesson]) -> None:
         """Commit what was learned. Raises `StorageUnavailable` as `write` does."""
         with self._writing(_LEAST_TRIAL * len(lessons)) as connection:

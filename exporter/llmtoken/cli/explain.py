@@ -14,6 +14,7 @@ from llmtoken import audit
 from llmtoken import config as configuration
 from llmtoken.cli.console import out
 from llmtoken.config import Settings
+from llmtoken.count import Calibration
 from llmtoken.errors import NotFound, ReplayError, ReportError
 from llmtoken.explain import Explanation, Fact, Step, explain
 from llmtoken.replay import open_source
@@ -28,13 +29,12 @@ _SHOWN = 400
 def show(exchange: str, *, line: int | None, database: str | None, config: Path | None, as_json: bool) -> None:
     """Print the explanation of a line in a file, or of a call in the database. Raises our own errors."""
     settings = configuration.load(config, database=database)
-    stored: dict[str, Any] = {}
     if Path(exchange).is_file():
-        report = _in_file(exchange, line, settings)
+        stored: dict[str, Any] = {}
+        explanation = explain(_in_file(exchange, line, settings), settings)
     else:
-        stored = _in_database(exchange, settings)
-        report = stored_call(stored)
-    explanation = explain(report, settings)
+        stored, calibration = _in_database(exchange, settings)
+        explanation = explain(stored_call(stored), settings, calibration)
     steps = (*explanation.steps, *_compared(stored, explanation))
     if as_json:
         out.print_json(msgspec.json.encode(msgspec.structs.asdict(_Plain.of(explanation, steps))).decode())
@@ -73,22 +73,24 @@ def _in_file(name: str, line: int | None, settings: Settings) -> Report:
     raise NotFound(f"{name} has nothing on {place}", hint="count from 1; blank lines count, but hold nothing")
 
 
-def _in_database(request_id: str, settings: Settings) -> dict[str, Any]:
+def _in_database(request_id: str, settings: Settings) -> tuple[dict[str, Any], Calibration]:
+    """A call with its bodies, and what the calls of that database have taught about counting."""
     with audit.open_read_only(settings.database) as reader:
-        row = reader.call(request_id, bodies=True)
+        row = reader.call(request_id, details=True, bodies=True)
+        lessons = reader.lessons()
     if row is None:
         raise NotFound(
             f"There is neither a file nor a call {request_id} in {audit.shown(settings.database)}",
             hint="check the path or the request_id, or name another database with --database",
         )
-    return row
+    return row, Calibration(lessons)
 
 
 def _compared(stored: dict[str, Any], explanation: Explanation) -> tuple[Step, ...]:
     """What the database has otherwise than it is read now."""
     if not stored:
         return ()
-    now = msgspec.to_builtins(explanation.call)
+    now = msgspec.json.decode(msgspec.json.encode(explanation.call))
     then = {name: value for name, value in stored.items() if name in now and name != "started_at"}
     facts = [
         Fact(name, now[name], f"was {_shown(value)} when it was stored")

@@ -1,6 +1,6 @@
 """How one exchange was read, step by step: which rule gave which number.
 
-    explain(report, settings) -> Explanation
+    explain(report, settings, calibration) -> Explanation
 
 For a maintainer whose provider has just changed its format, so exchanges that can't be read
 are its main use. No rule is written here a second time: the steps call the functions that

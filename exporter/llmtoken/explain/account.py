@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from llmtoken import decode, extract, pricing
 from llmtoken.call import Call
 from llmtoken.config import Settings
-from llmtoken.count import Counter, TokenizerFiles
+from llmtoken.count import Calibration, Counter, TokenizerFiles
 from llmtoken.exchange import Exchange
 from llmtoken.explain import bodies, counting, route, usage
 from llmtoken.explain.fact import Fact, Step
@@ -32,14 +32,15 @@ class Explanation:
     """Log lines with their tracebacks, where an error of ours stood in the way."""
 
 
-def explain(report: Report, settings: Settings, counter: Counter | None = None) -> Explanation:
+def explain(report: Report, settings: Settings, calibration: Calibration | None = None) -> Explanation:
     """Read a report as the pipeline does, and say how. Raises nothing that is the exchange's fault.
 
-    `counter` is what counts where usage is missing, as `reading.read` takes it.
+    `calibration` is what other calls have taught about counting, if it is to be heeded.
     """
     received = datetime.now(UTC)
+    tokenizers = TokenizerFiles(settings.tokenizers)
     with _logged() as defects:
-        reading = read(report, settings, counter, received=received)
+        reading = read(report, settings, Counter(tokenizers, calibration), received=received)
     call = reading.record.call
     exchange = decode.decode(report, max_body_bytes=settings.max_body_bytes)
     with _logged():  # said already
@@ -49,7 +50,7 @@ def explain(report: Report, settings: Settings, counter: Counter | None = None) 
             Step("request", tuple(bodies.facts(report, "request", exchange.request, settings.max_body_bytes))),
             Step("reply", tuple(bodies.facts(report, "response", exchange.response, settings.max_body_bytes))),
             *_read(exchange, extraction),
-            Step("counting", tuple(counting.facts(extraction, call, TokenizerFiles(settings.tokenizers)))),
+            Step("counting", tuple(counting.facts(extraction, call, tokenizers))),
             Step("price", tuple(_price(call, report.started_at(received)))),
         ]
     problems = {name: PROBLEMS[name] for name in reading.problems}
