@@ -68,6 +68,9 @@ def main() -> None:
     print("Recorded calls, counted with their usage hidden")
     print(estimates.HEADING, *estimates.table().values(), sep="\n")
 
+    print("\nThe same, corrected by what the other calls of the model teach")
+    print(estimates.HEADING, *(row for pair in estimates.calibrated().values() for row in pair), sep="\n")
+
 
 if __name__ == "__main__":
     main()

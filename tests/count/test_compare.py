@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import pytest
 
 from llmtoken.count import Calibration, Comparison, Counter
-from llmtoken.inference import Completion, Extraction, Image, Inference, Message, Prompt, Tool, Usage
+from llmtoken.inference import Completion, Extraction, Image, Inference, Message, Prompt, Tool, ToolCall, Usage
 
 ASKED = Prompt(messages=(Message(role="user", text="Say hello."),))
 ANSWERED = Completion(texts=("Hello there!",))
@@ -32,6 +32,11 @@ def test_both_sides_are_counted_and_held_against_what_was_reported() -> None:
 def test_a_prompt_with_tools_is_another_side() -> None:
     tools = replace(ASKED, tools=(Tool(name="wave"),))
     assert [side for side, _, _ in compare(extraction(prompt=lambda: tools))] == ["input with tools", "output"]
+
+
+def test_a_reply_that_calls_a_tool_is_another_side() -> None:
+    calling = Completion(tool_calls=(ToolCall(name="wave", arguments="{}"),))
+    assert [side for side, _, _ in compare(extraction(completion=lambda: calling))] == ["input", "output with calls"]
 
 
 def test_a_counter_that_does_not_learn_compares_nothing() -> None:

@@ -1,4 +1,7 @@
-"""Recorded calls counted with their reported usage hidden, to be compared with it."""
+"""Recorded calls counted with their reported usage hidden, to be compared with it.
+
+`table` counts each call by itself; `calibrated` lets the other calls of the same model teach first.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,8 @@ from dataclasses import dataclass, replace
 from statistics import mean, median
 from typing import Any
 
-from llmtoken.count import Counter
+from llmtoken.count import Calibration, Comparison, Counter
+from llmtoken.count.calibration import LEAST
 from llmtoken.count.families import family_of
 from llmtoken.decode import decode
 from llmtoken.extract import extract
@@ -130,3 +134,35 @@ def table() -> dict[str, Row]:
         if estimate.group.startswith("output") and not estimate.group.startswith("output openai"):
             groups["output, all other vendors"].append(estimate)
     return {group: row(group, groups[group]) for group in sorted(groups)}
+
+
+@functools.cache
+def comparisons() -> dict[tuple[str, str, str], tuple[Comparison, ...]]:
+    """What a collector would learn from, by provider, model and token type."""
+    found = defaultdict(list)
+    for recording in recordings.load():
+        extraction = extract(decode(recording.report, max_body_bytes=LIMIT))
+        for seen in Counter(calibration=Calibration()).compare(extraction):
+            found[seen.provider, seen.model, seen.token_type].append(seen)
+    return {key: tuple(seen) for key, seen in found.items()}
+
+
+def calibrated() -> dict[str, tuple[Row, Row]]:
+    """By group: counted alone, and corrected by the other calls of the same model, where these are enough.
+
+    Calls with the same numbers are left out of the others: they may be recordings of the same request.
+    """
+    alone, taught = defaultdict(list), defaultdict(list)
+    for (provider, model, token_type), group in comparisons().items():
+        for held_out in group:
+            others = [seen for seen in group if (seen.counted, seen.reported) != (held_out.counted, held_out.reported)]
+            if len(others) < LEAST:
+                continue
+            calibration = Calibration()
+            calibration.learn(others)
+            corrected = calibration.correct(provider, model, held_out.side, held_out.counted)
+            vendor = "OpenAI" if provider in OPENAI else "other vendors"
+            for name in dict.fromkeys((held_out.side, f"{token_type}, all")):
+                alone[f"{name}, {vendor}"].append(Estimate("", name, held_out.reported, held_out.counted))
+                taught[f"{name}, {vendor}"].append(Estimate("", name, held_out.reported, corrected))
+    return {name: (row(name, alone[name]), row(f"{name}, corrected", taught[name])) for name in sorted(alone)}

@@ -26,7 +26,7 @@ table = Table(
     metadata,
     Column("provider_name", String(NAME), primary_key=True, doc="Whose API it is; empty when unknown."),
     Column("model", String(NAME), primary_key=True, doc="Model that answered."),
-    Column("side", String(NAME), primary_key=True, doc="`input`, `input with tools` or `output`."),
+    Column("side", String(NAME), primary_key=True, doc="`input`, `input with tools`, `output` or `output with calls`."),
     Column("pairs", Json(), nullable=False, doc="Our count and the provider's, oldest first: a JSON list of pairs."),
     Column("updated_at", Instant(), nullable=False, doc="When the row was written, UTC."),
 )

@@ -19,8 +19,8 @@ from itertools import combinations
 from statistics import median
 from typing import Literal, NamedTuple, get_args
 
-Side = Literal["input", "input with tools", "output"]
-"""What is learned apart: tools bring a hidden prompt with them, and a reply has neither."""
+Side = Literal["input", "input with tools", "output", "output with calls"]
+"""What is learned apart: offered tools bring a hidden prompt with them, and a call of one has a frame of its own."""
 
 WINDOW = 32
 """Pairs that are remembered of each side of a model; older ones are forgotten."""
@@ -39,6 +39,9 @@ LONGEST = 200
 
 WORTH = 0.7
 """A correction is taken only if the window's median error falls below this share of the simpler one's."""
+
+NOISE = 1
+"""A side whose counts are off by no more tokens than this in the median is left as it is."""
 
 STEEPEST = 4.0
 """Largest ratio of a correction, and the inverse of the smallest: beyond it something else is wrong."""
@@ -62,7 +65,7 @@ class Comparison:
     @property
     def token_type(self) -> Literal["input", "output"]:
         """The side in the words of the semantic conventions."""
-        return "output" if self.side == "output" else "input"
+        return "output" if self.side.startswith("output") else "input"
 
     @property
     def ratio(self) -> float:
@@ -104,10 +107,10 @@ def correction(pairs: Sequence[Pair], side: Side) -> Correction:
     reasoning, files we can't see) changes nothing.
     """
     best = Correction()
-    if len(pairs) < LEAST:
+    if len(pairs) < LEAST or median(abs(counted - reported) for counted, reported in pairs) <= NOISE:
         return best
     error = _error(best, pairs)
-    for fit in (_ratio, _offset, *(() if side == "output" else (_line,))):
+    for fit in (_ratio, _offset, *(() if side.startswith("output") else (_line,))):
         candidate = fit(pairs)
         found = _error(candidate, pairs)
         if found < WORTH * error:

@@ -39,7 +39,7 @@ class Counter:
             filled = replace(filled, input_tokens=self._corrected(inference, _input_side(said), sides.input(said)))
         if usage.output_tokens is None and (answer := extraction.completion()):
             thought = sides.reasoning(answer)
-            output = self._corrected(inference, "output", sides.answer(answer) + (thought or 0))
+            output = self._corrected(inference, _output_side(answer), sides.answer(answer) + (thought or 0))
             shown = None if thought is None else min(thought, output)
             filled = replace(filled, output_tokens=output, reasoning_output_tokens=shown)
         if filled == usage:
@@ -72,7 +72,7 @@ class Counter:
         hidden = usage.reasoning_output_tokens or usage.output_audio_tokens
         if usage.output_tokens and not hidden and (answer := extraction.completion()):
             counted = sides.answer(answer) + (sides.reasoning(answer) or 0)
-            yield from self._held_against(extraction.inference, "output", counted, usage.output_tokens)
+            yield from self._held_against(extraction.inference, _output_side(answer), counted, usage.output_tokens)
 
     def _held_against(self, inference: Inference, side: Side, counted: int, reported: int) -> Iterator[Comparison]:
         if counted:
@@ -123,6 +123,10 @@ class Sides:
 def _input_side(said: Prompt) -> Side:
     """Under which name a prompt is learned from."""
     return "input with tools" if said.tools else "input"
+
+
+def _output_side(said: Completion) -> Side:
+    return "output with calls" if said.tool_calls else "output"
 
 
 def _all_text(said: Prompt) -> bool:
