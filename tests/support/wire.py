@@ -1,0 +1,124 @@
+"""HTTP/1.1 by hand, over a plain socket: for tests that must see which byte came when."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+PATIENCE = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The start line and the headers of a message; names are lower case, repeated ones are joined."""
+
+    start: str
+    headers: dict[str, str]
+    raw: bytes
+
+    @property
+    def status(self) -> int:
+        return int(self.start.split()[1])
+
+    @property
+    def method(self) -> str:
+        return self.start.split()[0]
+
+    @property
+    def target(self) -> str:
+        return self.start.split()[1]
+
+
+class Wire:
+    """One end of a connection. Reading waits up to `PATIENCE` seconds, then raises `TimeoutError`."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        connection.settimeout(PATIENCE)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket = connection
+        self._buffer = b""
+
+    @classmethod
+    def to(cls, url: str) -> Wire:
+        """Connect to the host and port of a URL."""
+        parts = urlsplit(url)
+        return cls(socket.create_connection((parts.hostname, parts.port or 80), PATIENCE))
+
+    def send(self, data: bytes) -> None:
+        self._socket.sendall(data)
+
+    def send_chunk(self, data: bytes) -> None:
+        """Send one chunk of a chunked body; an empty one is the last."""
+        self.send(b"%x\r\n%b\r\n" % (len(data), data))
+
+    def read_until(self, end: bytes) -> bytes:
+        """Read up to and with `end`."""
+        while end not in self._buffer:
+            self._more()
+        data, self._buffer = _split(self._buffer, self._buffer.index(end) + len(end))
+        return data
+
+    def read_exactly(self, count: int) -> bytes:
+        while len(self._buffer) < count:
+            self._more()
+        data, self._buffer = _split(self._buffer, count)
+        return data
+
+    def read_some(self) -> bytes:
+        """What has come, at least a byte; empty at the end."""
+        if not self._buffer:
+            return self._socket.recv(65536)
+        data, self._buffer = self._buffer, b""
+        return data
+
+    def read_all(self) -> bytes:
+        """Everything up to the end of the connection."""
+        parts = []
+        while part := self.read_some():
+            parts.append(part)
+        return b"".join(parts)
+
+    def read_head(self) -> Head:
+        raw = self.read_until(b"\r\n\r\n")
+        start, *lines = raw.decode("latin-1").rstrip().split("\r\n")
+        headers: dict[str, str] = {}
+        for line in lines:
+            name, _, value = line.partition(":")
+            name = name.lower()
+            headers[name] = f"{headers[name]}, {value.strip()}" if name in headers else value.strip()
+        return Head(start, headers, raw)
+
+    def read_chunk(self) -> bytes:
+        """The next chunk of a chunked body; empty at its end, with the trailers still to be read."""
+        size = int(self.read_until(b"\r\n"), 16)
+        return self.read_exactly(size + 2)[:-2] if size else b""
+
+    def read_body(self, head: Head) -> bytes:
+        """The whole body of a request, or of a reply that has one."""
+        if head.headers.get("transfer-encoding") == "chunked":
+            chunks = []
+            while chunk := self.read_chunk():
+                chunks.append(chunk)
+            self.read_until(b"\r\n")
+            return b"".join(chunks)
+        return self.read_exactly(int(head.headers.get("content-length", "0")))
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def reset(self) -> None:
+        """Close as a crash does, with RST."""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._socket.close()
+
+    def _more(self) -> None:
+        data = self._socket.recv(65536)
+        if not data:
+            raise EOFError(f"the connection ended after {self._buffer!r}")
+        self._buffer += data
+
+
+def _split(data: bytes, at: int) -> tuple[bytes, bytes]:
+    return data[:at], data[at:]
