@@ -46,12 +46,12 @@ def explain(report: Report, settings: Settings, calibration: Calibration | None 
     with _logged():  # said already
         extraction = extract.extract(exchange)
         steps = [
-            Step("report", tuple(_report(report))),
-            Step("request", tuple(bodies.facts(report, "request", exchange.request, settings.max_body_bytes))),
-            Step("reply", tuple(bodies.facts(report, "response", exchange.response, settings.max_body_bytes))),
+            _step("report", _report(report)),
+            _step("request", bodies.facts(report, "request", exchange.request, settings.max_body_bytes)),
+            _step("reply", bodies.facts(report, "response", exchange.response, settings.max_body_bytes)),
             *_read(exchange, extraction),
-            Step("counting", tuple(counting.facts(extraction, call, tokenizers))),
-            Step("price", tuple(_price(call, report.started_at(received)))),
+            _step("counting", counting.facts(extraction, call, tokenizers)),
+            _step("price", _price(call, report.started_at(received))),
         ]
     problems = {name: PROBLEMS[name] for name in reading.problems}
     return Explanation(tuple(steps), call, problems, tuple(defects))
@@ -78,13 +78,27 @@ def _report(report: Report) -> Iterator[Fact]:
 def _read(exchange: Exchange, extraction: Extraction) -> Iterator[Step]:
     try:
         found = registry.find(exchange)
-    except Exception as error:  # noqa: BLE001 - it is told, and the log has it as well
-        yield Step("API", (Fact("API", None, f"an error of ours: {error!r}; see the defects below"),))
+    except Exception as error:  # noqa: BLE001 - told right here, and as a defect with its traceback
+        yield Step("API", (_defect(error),))
         return
-    yield Step("API", tuple(route.facts(exchange, found)))
-    yield Step("usage", tuple(usage.facts(exchange, found, extraction.inference.usage)))
-    yield Step("completeness", tuple(route.completeness(exchange, found)))
-    yield Step("timing", tuple(route.times(exchange, found, extraction.inference.timing)))
+    yield _step("API", route.facts(exchange, found))
+    yield _step("usage", usage.facts(exchange, found, extraction.inference.usage))
+    yield _step("completeness", route.completeness(exchange, found))
+    yield _step("timing", route.times(exchange, found, extraction.inference.timing))
+
+
+def _step(name: str, facts: Iterator[Fact]) -> Step:
+    """All facts of a step, as far as they are to be had: what can't be read is explained all the same."""
+    told: list[Fact] = []
+    try:
+        told.extend(facts)
+    except Exception as error:  # noqa: BLE001 - told right here
+        told.append(_defect(error))
+    return Step(name, tuple(told))
+
+
+def _defect(error: Exception) -> Fact:
+    return Fact("defect", repr(error), "an error of ours stood in the way; please report it")
 
 
 def _price(call: Call, started_at: datetime) -> Iterator[Fact]:

@@ -34,7 +34,7 @@ def facts(report: Report, side: Side, body: Body, limit: int) -> Iterator[Fact]:
         return
     plain = content.decoded(wire, headers.get("content-encoding", ""), limit=limit)
     coding = headers.get("content-encoding")
-    if plain.coded:
+    if plain.data != wire:
         yield Fact(
             "coding",
             f"undone: {len(plain.data):,} bytes",

@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from llmtoken.exchange import Event, Exchange
 
-_PLAIN = re.compile(r"index|code|status|reason", re.IGNORECASE)
+_PLAIN = re.compile(r"(?:index|code|status|reason)$", re.IGNORECASE)
 """Fields whose numbers aren't counts."""
 
 _COUNTS = re.compile(r"usage|token|billed|timings", re.IGNORECASE)
