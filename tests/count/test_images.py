@@ -103,13 +103,33 @@ def test_gemini_counts_crops() -> None:
     assert cost("gemini-2.5-flash", 960, 540, provider="gcp.gemini") == 6 * 258
 
 
+@pytest.mark.parametrize(
+    ("model", "width", "height", "patches"),
+    [
+        ("qwen2.5-vl-7b", 280, 280, 100),
+        ("qwen2.5-vl-7b", 60, 30, 3 * 2),  # stretched to four patches at least
+        ("qwen2.5-vl-7b", 8000, 4000, 181 * 90),  # shrunk to 16,384 at most
+        ("qwen3-vl-8b", 320, 320, 100),
+    ],
+)
+def test_qwen_counts_patches_between_two_markers(model: str, width: int, height: int, patches: int) -> None:
+    assert cost(model, width, height, provider="self_hosted") == patches + 2
+
+
+def test_mistral_counts_patches_and_the_ends_of_their_rows() -> None:
+    assert cost("pixtral-12b", 239, 178, provider="mistral_ai") == (9 + 1) * 7
+    assert cost("mistral-small-latest", 15_400, 280, provider="mistral_ai") == (55 + 1) * 1
+
+
 def test_an_image_that_is_only_linked_is_taken_as_a_middling_one() -> None:
     assert (
         images.tokens(Image(source="https://example.org/cat.png"), family_of("", "openai", "gpt-4o"), "gpt-4o") == 765
     )
 
 
-@pytest.mark.parametrize("model", ["gpt-4o", "gpt-4.1-mini", "claude-sonnet-4-5", "gemini-2.5-pro"])
+@pytest.mark.parametrize(
+    "model", ["gpt-4o", "gpt-4.1-mini", "claude-sonnet-4-5", "gemini-2.5-pro", "qwen3-vl", "pixtral"]
+)
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (1, 100_000), (2**31 - 1, 1), (2**31 - 1, 2**31 - 1)])
 def test_absurd_sizes_cost_something_sane(model: str, width: int, height: int) -> None:
     assert 0 < cost(model, width, height) < 100_000

@@ -5,7 +5,8 @@ Owns the formulas and reading an image's size from its first bytes. Must not kno
 Sources: https://platform.openai.com/docs/guides/images-vision (tiles and patches; the factors
 of the small GPT-5 models are those that are billed, which differ from that page),
 https://docs.claude.com/en/docs/build-with-claude/vision (pixels / 750),
-https://ai.google.dev/gemini-api/docs/tokens (258 a tile).
+https://ai.google.dev/gemini-api/docs/tokens (258 a tile), the image processors of Qwen-VL
+(`smart_resize` in Hugging Face's transformers) and of Mistral (`ImageEncoder` in mistral-common).
 """
 
 from __future__ import annotations
@@ -41,6 +42,10 @@ def tokens(image: Image, family: Family, model: str | None) -> int:
     if family.name == "gemini":
         return _by_crops(width, height)
     name = (model or "").lower()
+    if family.name == "qwen":
+        return _by_qwens_patches(width, height, 32 if "qwen3" in name else 28)
+    if family.name == "mistral":
+        return _by_rows_of_patches(width, height)
     factor = next((factor for part, factor in _PATCHES if part in name), None)
     if factor is not None:
         return ceil(_patches(width, height) * factor)
@@ -68,6 +73,23 @@ def _tiles(width: int, height: int) -> int:
 def _by_pixels(width: int, height: int) -> int:
     fit = min(1, 1568 / max(width, height))
     return min(1600, ceil(width * fit * height * fit / 750))
+
+
+def _by_qwens_patches(width: int, height: int, patch: int, fewest: int = 4, most: int = 16384) -> int:
+    """Square patches to which the image is stretched, between its two markers."""
+    across, down = max(1, round(width / patch)), max(1, round(height / patch))
+    scale = sqrt(width * height) / patch
+    if across * down > most:
+        across, down = (max(1, int(side / patch * sqrt(most) / scale)) for side in (width, height))
+    elif across * down < fewest:
+        across, down = (ceil(side / patch * sqrt(fewest) / scale) for side in (width, height))
+    return min(most, across * down) + 2
+
+
+def _by_rows_of_patches(width: int, height: int) -> int:
+    """Patches of 28 pixels of an image made to fit 1540, and a token at the end of each row."""
+    fit = min(1, 1540 / max(width, height))
+    return (ceil(width * fit / 28) + 1) * ceil(height * fit / 28)
 
 
 def _by_crops(width: int, height: int) -> int:
