@@ -28,10 +28,10 @@ LAYERS = [
 
 DOMAIN = {"errors", "inference", "config", "exchange", "report", "decode", "call", "timing", "extract", "count"}
 MUST_NOT_KNOW = {
-    "fastapi": DOMAIN | {"pricing", "audit", "metrics", "payload", "reading", "pipeline"},
-    "starlette": DOMAIN | {"pricing", "audit", "metrics", "payload", "reading", "pipeline"},
-    "sqlalchemy": DOMAIN | {"pricing", "metrics", "payload", "reading", "pipeline", "server"},
-    "opentelemetry": DOMAIN | {"pricing", "audit", "payload", "reading", "pipeline", "server"},
+    "fastapi": DOMAIN | {"pricing", "audit", "metrics", "payload", "reading", "pipeline", "replay", "explain"},
+    "starlette": DOMAIN | {"pricing", "audit", "metrics", "payload", "reading", "pipeline", "replay", "explain"},
+    "sqlalchemy": DOMAIN | {"pricing", "metrics", "payload", "reading", "pipeline", "server", "replay", "explain"},
+    "opentelemetry": DOMAIN | {"pricing", "audit", "payload", "reading", "pipeline", "server", "replay", "explain"},
 }
 
 
