@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from typing import Any
 
 from hypothesis import given
@@ -40,9 +41,49 @@ def test_several_events_in_one_write_left_at_once() -> None:
 
 
 def test_a_single_chunk_has_no_time_per_chunk() -> None:
-    assert measure(exchange(), [200]) == Timing(
-        duration=2.5, time_to_first_byte=0.5, time_to_first_chunk=1.0, time_per_output_chunk=None
-    )
+    timing = measure(exchange(), [200])
+    assert (timing.time_to_first_chunk, timing.time_per_output_chunk, timing.longest_stall) == (1.0, None, None)
+
+
+def test_the_answer_begins_behind_the_events_that_only_reasoned() -> None:
+    timing = measure(exchange(), [100, 200, 300], reasoned=2)
+    assert (timing.time_to_first_chunk, timing.time_to_first_answer_chunk) == (0.5, 1.5)
+
+
+def test_where_nothing_reasoned_the_first_chunk_is_the_answers() -> None:
+    assert measure(exchange(), [200]).time_to_first_answer_chunk == 1.0
+
+
+def test_reasoning_alone_is_no_answer() -> None:
+    assert measure(exchange(), [100, 200], reasoned=2).time_to_first_answer_chunk is None
+
+
+def test_where_reasoning_ends_in_a_compressed_stream_is_unknown() -> None:
+    assert measure(exchange(), [None, None], reasoned=1).time_to_first_answer_chunk is None
+    assert measure(exchange(), [None, None]).time_to_first_answer_chunk == 0.5
+
+
+def test_the_longest_stall_is_between_two_writes_that_carried_output() -> None:
+    timeline = ((100, 0.5), (200, 1.0), (300, 4.0), (310, 9.0))
+    assert measure(exchange(timeline=timeline), [100, 200, 300]).longest_stall == 3.0
+
+
+def test_a_write_without_output_does_not_end_a_stall() -> None:
+    assert measure(exchange(), [100, 300]).longest_stall == 1.0
+
+
+def test_events_that_left_in_one_write_did_not_stall() -> None:
+    assert measure(exchange(), [10, 20, 30]).longest_stall == 0.0
+
+
+def test_in_a_compressed_stream_every_write_is_taken_for_output() -> None:
+    assert measure(exchange(timeline=((9, 0.5), (10, 3.0))), [None, None]).longest_stall == 2.5
+
+
+def test_a_single_chunk_or_no_timeline_knows_no_stall() -> None:
+    assert measure(exchange(), [100]).longest_stall is None
+    assert measure(exchange(timeline=()), [100, 200]).longest_stall is None
+    assert measure(exchange(), [300, 999]).longest_stall is None
 
 
 def test_a_reply_without_output_events_has_no_chunk_times() -> None:
@@ -76,9 +117,10 @@ def test_times_that_run_backwards_give_none() -> None:
     timeline=st.lists(st.tuples(st.integers(0, 50), st.floats(0, 100)), max_size=6).map(tuple),
     ends=st.lists(st.none() | st.integers(0, 60), max_size=6),
     first=st.none() | st.floats(0, 100),
+    reasoned=st.integers(0, 6),
 )
 def test_no_timeline_gives_a_negative_time(
-    timeline: tuple[tuple[int, float], ...], ends: list[int | None], first: float | None
+    timeline: tuple[tuple[int, float], ...], ends: list[int | None], first: float | None, reasoned: int
 ) -> None:
-    timing = measure(exchange(timeline=timeline, time_to_first_byte=first), ends)
-    assert all(time is None or time >= 0 for time in (timing.time_to_first_chunk, timing.time_per_output_chunk))
+    timing = measure(exchange(timeline=timeline, time_to_first_byte=first), ends, reasoned=reasoned)
+    assert all(time is None or time >= 0 for time in astuple(timing))

@@ -1,4 +1,4 @@
-"""When the reply's output left the proxy: time to the first chunk, and per chunk after it.
+"""When the reply's output left the proxy: time to the first chunk, per chunk after it, and the longest stall.
 
 Joins the plugin's timeline (bytes written, seconds) with where events end on the wire. Must
 not know what events mean; `extract` says which of them carried output.
@@ -16,33 +16,46 @@ from llmtoken.exchange import Exchange
 from llmtoken.inference import Timing
 
 
-def measure(exchange: Exchange, output_ends: Sequence[int | None]) -> Timing:
+def measure(exchange: Exchange, output_ends: Sequence[int | None], *, reasoned: int = 0) -> Timing:
     """The times of an exchange, in seconds since the request came in.
 
     `output_ends` has, in order, `Event.end` of every event that carried output: text,
     reasoning, audio or a piece of a tool call. It is empty for a reply that isn't a stream,
-    and then only the duration and the time to the first byte are known.
+    and then only the duration and the time to the first byte are known. `reasoned` is how many
+    of them, from the first on, carried nothing but visible reasoning.
 
     - `time_to_first_chunk`: when the first of them had left the proxy.
+    - `time_to_first_answer_chunk`: when the first behind the reasoning had.
     - `time_per_output_chunk`: the mean from each to the next, (last - first) / (n - 1); `None`
       for fewer than two.
+    - `longest_stall`: the longest time from a write that completed one to the next such write.
+      The plugin keeps 1,024 writes, evenly chosen, of a reply that had more; a stall is then
+      too long by the few regular gaps that stand between two of them.
 
     Where an end is unknown (a compressed stream) or the timeline doesn't reach it, the first
-    byte stands in for the first chunk and the last write for the last: a compressed stream is
-    flushed event by event, so that errs by at most what a provider sends before its first output
-    and after its last. Without a timeline the end of the exchange stands in for the last write.
+    byte stands in for the first chunk, the last write for the last, and any write for one that
+    completed a chunk: a compressed stream is flushed event by event, so that errs by at most what
+    a provider sends before its first output and after its last. Where the reasoning ended in it
+    isn't known. Without a timeline the end of the exchange stands in for the last write.
     """
-    first = last = None
+    first = answer = last = stall = None
     if output_ends:
         first = _left_at(exchange, output_ends[0], exchange.time_to_first_byte)
+        if not reasoned:
+            answer = first
+        elif reasoned < len(output_ends):
+            answer = _left_at(exchange, output_ends[reasoned], None)
     if len(output_ends) > 1:
         final = exchange.timeline[-1][1] if exchange.timeline else exchange.duration
         last = _left_at(exchange, output_ends[-1], final)
+        stall = _longest_stall(exchange.timeline, output_ends)
     return Timing(
         duration=exchange.duration,
         time_to_first_byte=exchange.time_to_first_byte,
         time_to_first_chunk=first,
+        time_to_first_answer_chunk=answer,
         time_per_output_chunk=_mean_gap(first, last, len(output_ends)),
+        longest_stall=stall,
     )
 
 
@@ -59,3 +72,22 @@ def _mean_gap(first: float | None, last: float | None, chunks: int) -> float | N
     if first is None or last is None or last < first:
         return None
     return (last - first) / (chunks - 1)
+
+
+def _longest_stall(timeline: Sequence[tuple[int, float]], ends: Sequence[int | None]) -> float | None:
+    """The longest time between two writes that each completed an output; `None` when fewer than two outputs left."""
+    known = [end for end in ends if end is not None]
+    if len(known) < len(ends):
+        known = [written for written, _ in timeline]
+    longest, previous, sent = 0.0, None, 0
+    for written, at in timeline:
+        if sent == len(known):
+            break
+        if known[sent] > written:
+            continue
+        while sent < len(known) and known[sent] <= written:
+            sent += 1
+        if previous is not None and at - previous > longest:
+            longest = at - previous
+        previous = at
+    return longest if sent > 1 else None

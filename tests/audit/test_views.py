@@ -26,7 +26,15 @@ def rows(database: str) -> Iterator[sqlite3.Connection]:
         store.write(
             [
                 record("a", started_at=DAY, input_tokens=10, output_tokens=1, total_tokens=11, cost=Decimal("0.1")),
-                record("b", started_at=DAY + second, input_tokens=20, cost=Decimal("0.2"), consumer="bob"),
+                record(
+                    "b",
+                    started_at=DAY + second,
+                    input_tokens=20,
+                    cost=Decimal("0.2"),
+                    consumer="bob",
+                    stream=True,
+                    details={"provider_cost": 0.1, "longest_stall": 2.5},
+                ),
                 record("c", started_at=DAY + second, input_tokens=None, cost=None, usage_source="estimated"),
                 record(
                     "d", started_at=DAY + second, error_type="timeout", total_tokens=None, cost=None, consumer="bob"

@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 from llmtoken.exchange import Body, Event, Exchange, Framing
 from llmtoken.extract._fields import mapping, text
+from llmtoken.extract.details import Found
 from llmtoken.inference import Completion, Prompt, Usage
 
 Json = Mapping[str, Any]
@@ -44,6 +45,16 @@ class Reply:
     """The answer isn't made yet (queued, in progress): it has to be fetched later."""
     output_ends: list[int | None] = field(default_factory=list)
     """`Event.end` of each event that carried generated output, in order."""
+    reasoned: int = 0
+    """How many of them, from the first on, carried nothing but visible reasoning."""
+    details: Found = field(default_factory=dict)
+    """What only some providers say, see `details`. The registry reads those of a reply that is one JSON object."""
+
+    def add_output(self, end: int | None, *, reasoning: Any = False) -> None:
+        """Take note of an event that carried output; `reasoning` is true when there was nothing else in it."""
+        if reasoning and self.reasoned == len(self.output_ends):
+            self.reasoned += 1
+        self.output_ends.append(end)
 
 
 _IN_PATH = re.compile(r"/(?:deployments|serving-endpoints)/([^/]+)/(?!completions)")

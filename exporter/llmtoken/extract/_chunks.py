@@ -10,16 +10,21 @@ from collections.abc import Callable
 from typing import Any
 
 from llmtoken.exchange import Event
+from llmtoken.extract import details
 from llmtoken.extract._api import Json, Reply
 from llmtoken.extract._errors import error_in
 from llmtoken.extract._fields import mapping, text
 from llmtoken.extract._usage import openai_usage, usage_in_timings
 
 DONE = "[DONE]"
+THOUGHT = object()
+"""What `output` gives for a piece that is nothing but visible reasoning."""
 
 
-def fold(events: tuple[Event, ...], reply: Reply, output: Callable[[int, Json], Any]) -> None:  # noqa: C901 - one pass
-    """Read a stream into `reply`. `output(index, choice)` says whether this piece of a choice is generated output.
+def fold(events: tuple[Event, ...], reply: Reply, output: Callable[[int, Json], Any]) -> None:  # noqa: C901, PLR0912 - one pass
+    """Read a stream into `reply`.
+
+    `output(index, choice)` says whether this piece of a choice is generated output, or `THOUGHT`.
 
     Usage may sit on the last chunk, on every chunk as it grows, in `x_groq` or `timings`, and be `null`
     in between; the last one that says something holds. It is final when every choice seen
@@ -28,10 +33,15 @@ def fold(events: tuple[Event, ...], reply: Reply, output: Callable[[int, Json], 
     finish: dict[int, str] = {}
     seen: set[int] = set()
     usage: Any = None
+    telling: Json = {}
+    named = False
+    ends = reply.output_ends
     for event in events:
         chunk = event.data
         if type(chunk) is not dict:
             reply.done = reply.done or chunk == DONE
+            if event.name == "error":
+                reply.error_type = reply.error_type or "error"
             continue
         choices = chunk.get("choices")
         for choice in choices if type(choices) is list else ():
@@ -41,27 +51,28 @@ def fold(events: tuple[Event, ...], reply: Reply, output: Callable[[int, Json], 
             if type(index) is not int:
                 index = 0
             seen.add(index)
-            if output(index, choice):
-                reply.output_ends.append(event.end)
+            if piece := output(index, choice):
+                if piece is THOUGHT and reply.reasoned == len(ends):
+                    reply.reasoned += 1
+                ends.append(event.end)
             reason = choice.get("finish_reason")
             if reason and type(reason) is str:
                 finish[index] = reason
-        said = chunk.get("usage") or _usage_elsewhere(chunk)
+        said = chunk.get("usage")
+        if not said and ("timings" in chunk or "x_groq" in chunk):
+            said = usage_in_timings(mapping(chunk.get("timings"))) or mapping(chunk.get("x_groq")).get("usage")
         if said and type(said) is dict:
-            usage = said
+            usage, telling = said, chunk
             reply.usage_is_final = bool(seen) and (not choices or seen <= finish.keys())
-        if not (reply.model and reply.id):
+        if not named:
             # Azure begins with a chunk whose model and id are empty.
             reply.model = reply.model or text(chunk.get("model"))
             reply.id = reply.id or text(chunk.get("id"))
-        if chunk.get("error") or event.name == "error":
-            reply.error_type = error_in(chunk) or reply.error_type
+            named = bool(reply.model and reply.id)
+            details.read(chunk, reply.details)
+        if "error" in chunk or event.name == "error" or not (choices or said):
+            reply.error_type = error_in(chunk) or reply.error_type or ("error" if event.name == "error" else None)
+    details.read(telling, reply.details)
     reply.finish_reasons = [finish[index] for index in sorted(finish)]
     reply.finished = bool(finish) and seen <= finish.keys()
     reply.usage = openai_usage(usage, reply.model)
-
-
-def _usage_elsewhere(chunk: Json) -> Any:
-    if "timings" in chunk:
-        return usage_in_timings(mapping(chunk["timings"]))
-    return mapping(chunk["x_groq"]).get("usage") if "x_groq" in chunk else None

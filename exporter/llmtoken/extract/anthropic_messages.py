@@ -9,12 +9,15 @@ from collections.abc import Iterator
 from typing import Any
 
 from llmtoken.exchange import Body, Event
-from llmtoken.extract import _google, _texts
+from llmtoken.extract import _google, _texts, details
 from llmtoken.extract._api import Api, Json, Reply, model_asked_for
 from llmtoken.extract._errors import error_in
 from llmtoken.extract._fields import integer, mapping, mappings, text
 from llmtoken.extract._usage import anthropic_usage
 from llmtoken.inference import Completion, Image, Message, Prompt, ToolCall
+
+THOUGHTS = ("thinking_delta", "signature_delta")
+"""Deltas that are visible reasoning, or seal it."""
 
 
 def whole(body: Json, reply: Reply) -> None:
@@ -33,15 +36,21 @@ def streamed(events: tuple[Event, ...], reply: Reply) -> None:
     A stream cut before its `message_delta` therefore has an input and no output.
     """
     usage: dict[str, Any] = {}
+    blocks: list[Any] = []
+    thoughts, answered = 0, False
     for event in events:
         data = event.data
         if type(data) is not dict:
             continue
         kind = data.get("type")
         if kind == "content_block_delta":
+            answered = answered or mapping(data.get("delta")).get("type") not in THOUGHTS
+            thoughts += not answered
             reply.output_ends.append(event.end)
         elif kind == "content_block_start":
-            reply.tool_calls += mapping(data.get("content_block")).get("type") == "tool_use"
+            block = mapping(data.get("content_block"))
+            reply.tool_calls += block.get("type") == "tool_use"
+            blocks.append(block)
         elif kind == "message_start":
             message = mapping(data.get("message"))
             reply.id, reply.model = text(message.get("id")), text(message.get("model"))
@@ -58,7 +67,9 @@ def streamed(events: tuple[Event, ...], reply: Reply) -> None:
             reply.done = True
         elif kind == "error" or event.name == "error":
             reply.error_type = error_in(data) or "error"
+    reply.reasoned = thoughts
     reply.usage = anthropic_usage(usage)
+    details.read({"usage": usage, "content": blocks}, reply.details)
 
 
 def prompt(request: Json) -> Prompt | None:

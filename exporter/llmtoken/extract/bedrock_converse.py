@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from llmtoken.exchange import Body, Event, Exchange
-from llmtoken.extract import _texts
+from llmtoken.extract import _texts, details
 from llmtoken.extract._api import Api, Json, Reply
 from llmtoken.extract._fields import first_integer, integer, mapping, mappings, text, total
 from llmtoken.extract._usage import billable
@@ -70,7 +70,7 @@ def streamed(events: tuple[Event, ...], reply: Reply) -> None:
     for event in events:
         kind, data = _unwrapped(event)
         if kind == "contentBlockDelta":
-            reply.output_ends.append(event.end)
+            reply.add_output(event.end, reasoning="reasoningContent" in mapping(data.get("delta")))
         elif kind == "contentBlockStart":
             reply.tool_calls += "toolUse" in mapping(data.get("start"))
         elif kind == "messageStop":
@@ -79,6 +79,7 @@ def streamed(events: tuple[Event, ...], reply: Reply) -> None:
                 reply.finished = True
         elif kind == "metadata":
             reply.usage = converse_usage(mapping(data.get("usage")))
+            details.read(data, reply.details)
             reply.done = reply.usage_is_final = True
         elif kind.endswith("Exception"):
             reply.error_type = kind

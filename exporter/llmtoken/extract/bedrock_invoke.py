@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from llmtoken.exchange import Body, Event
-from llmtoken.extract import _texts, anthropic_messages, bedrock_converse, openai_chat
+from llmtoken.extract import _texts, anthropic_messages, bedrock_converse, details, openai_chat
 from llmtoken.extract._api import Api, Json, Reply
 from llmtoken.extract._fields import first_integer, integer, mapping, mappings, text, total
 from llmtoken.extract._usage import billable
@@ -58,8 +58,10 @@ def streamed(events: tuple[Event, ...], reply: Reply) -> None:
     else:
         _fold(events, reply)
     for event in events:
-        if metrics := mapping(mapping(event.data).get(_METRICS)):
+        data = mapping(event.data)
+        if metrics := mapping(data.get(_METRICS)):
             reply.done = reply.usage_is_final = True
+            details.read(data, reply.details)
             if not family or not reply.usage.known:
                 reply.usage = _usage_in_metrics(metrics)
         if event.name and event.name.endswith("Exception"):

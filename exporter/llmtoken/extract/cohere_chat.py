@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from llmtoken.exchange import Body, Event
-from llmtoken.extract import _texts
+from llmtoken.extract import _texts, details
 from llmtoken.extract._api import Api, Json, Reply
 from llmtoken.extract._fields import integer, mapping, mappings, text, total
 from llmtoken.extract._usage import billable
@@ -44,7 +44,7 @@ def streamed(events: tuple[Event, ...], reply: Reply) -> None:
         data = mapping(event.data)
         kind = text(data.get("type")) or text(data.get("event_type")) or event.name or ""
         if kind.endswith("-delta") or kind in ("text-generation", "tool-calls-chunk"):
-            reply.output_ends.append(event.end)
+            reply.add_output(event.end, reasoning=_is_thought(kind, data))
         elif kind == "tool-call-start":
             reply.tool_calls += 1
         elif kind == "message-start":
@@ -52,15 +52,24 @@ def streamed(events: tuple[Event, ...], reply: Reply) -> None:
         elif kind == "message-end":
             end = mapping(data.get("delta"))
             reply.usage = cohere_usage(mapping(end.get("usage")))
+            details.read(end, reply.details)
             reason = text(end.get("finish_reason"))
             reply.finish_reasons = [reason] if reason else []
             reply.done = reply.usage_is_final = True
             reply.error_type = "error" if end.get("error") else None
         elif kind == "stream-end":
-            whole(mapping(data.get("response")), reply)
+            response = mapping(data.get("response"))
+            whole(response, reply)
+            details.read(response, reply.details)
             reason = text(data.get("finish_reason"))
             reply.finish_reasons = [reason] if reason else reply.finish_reasons
             reply.done = reply.usage_is_final = True
+
+
+def _is_thought(kind: str, data: Json) -> bool:
+    """Thinking, or a plan of which tools to call."""
+    message = mapping(mapping(data.get("delta")).get("message"))
+    return kind == "tool-plan-delta" or "thinking" in mapping(message.get("content"))
 
 
 def prompt(request: Json) -> Prompt | None:

@@ -6,7 +6,7 @@ Source: https://docs.cohere.com/reference/generate
 from __future__ import annotations
 
 from llmtoken.exchange import Body, Event
-from llmtoken.extract import _texts
+from llmtoken.extract import _texts, details
 from llmtoken.extract._api import Api, Json, Reply
 from llmtoken.extract._fields import mapping, mappings, text
 from llmtoken.extract.cohere_chat import cohere_usage
@@ -26,7 +26,9 @@ def streamed(events: tuple[Event, ...], reply: Reply) -> None:
     for event in events:
         data = mapping(event.data)
         if data.get("is_finished"):
-            whole(mapping(data.get("response")), reply)
+            response = mapping(data.get("response"))
+            whole(response, reply)
+            details.read(response, reply.details)
             reply.done = reply.usage_is_final = True
         elif data.get("text"):
             reply.output_ends.append(event.end)

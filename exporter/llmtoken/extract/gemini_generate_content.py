@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from llmtoken.exchange import Body, Event
-from llmtoken.extract import _texts
+from llmtoken.extract import _texts, details
 from llmtoken.extract._api import Api, Json, Reply
 from llmtoken.extract._errors import error_in
 from llmtoken.extract._fields import mapping, mappings, text
@@ -44,8 +44,10 @@ def streamed(events: tuple[Event, ...], reply: Reply) -> None:
             number = index if type(index) is int else 0
             seen.add(number)
             parts = _parts(candidate)
-            if any(part.get("text") or part.get("inlineData") or function_call(part) for part in parts):
-                reply.output_ends.append(event.end)
+            if any(_output(part) for part in parts):
+                reply.add_output(event.end, reasoning=all(part.get("thought") for part in parts if _output(part)))
+            if "groundingMetadata" in candidate or "urlContextMetadata" in candidate:
+                details.read({"candidates": [candidate]}, reply.details)
             reply.tool_calls += _calls(parts)
             if reason := word(candidate.get("finishReason")):
                 finish[number] = reason
@@ -59,6 +61,12 @@ def streamed(events: tuple[Event, ...], reply: Reply) -> None:
     reply.finish_reasons = [finish[index] for index in sorted(finish)]
     reply.finished = bool(finish) and seen <= finish.keys()
     reply.usage = usage_metadata(usage)
+    details.read({"usageMetadata": usage}, reply.details)
+
+
+def _output(part: Json) -> Any:
+    """Whether a part is something that was generated; code that the provider runs is written by the model too."""
+    return part.get("text") or part.get("inlineData") or part.get("executableCode") or function_call(part)
 
 
 def _parts(candidate: Json) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from llmtoken.exchange import Body, Event
-from llmtoken.extract import _texts
+from llmtoken.extract import _texts, details
 from llmtoken.extract._api import Api, Json, Reply, model_asked_for
 from llmtoken.extract._errors import error_in
 from llmtoken.extract._fields import integer, mapping, mappings, text, total
@@ -49,11 +49,14 @@ def streamed(events: tuple[Event, ...], reply: Reply) -> None:
         data = mapping(event.data)
         kind = text(data.get("event_type")) or event.name or ""
         if kind in ("step.delta", "content.delta"):
-            reply.output_ends.append(event.end)
+            kind_of = text(mapping(data.get("delta")).get("type")) or ""
+            reply.add_output(event.end, reasoning=kind_of.startswith("thought"))
         elif kind in ("step.start", "content.start"):
             calls += (mapping(data.get("step")) or mapping(data.get("content"))).get("type") == "function_call"
         elif kind in ("interaction.completed", "interaction.complete"):
-            whole(mapping(data.get("interaction")), reply)
+            interaction = mapping(data.get("interaction"))
+            whole(interaction, reply)
+            details.read(interaction, reply.details)
             reply.done = reply.usage_is_final = True
         elif kind == "error":
             reply.error_type = error_in(data) or "error"

@@ -6,7 +6,7 @@ A reader for an API of its own is better: this one knows no finish reasons, erro
 from __future__ import annotations
 
 from llmtoken.exchange import Body, Event
-from llmtoken.extract import _texts
+from llmtoken.extract import _texts, details
 from llmtoken.extract._api import Api, Json, Reply
 from llmtoken.extract._fields import mapping, text
 from llmtoken.extract._google import usage_metadata
@@ -39,6 +39,7 @@ def streamed(events: tuple[Event, ...], reply: Reply) -> None:
         usage = usage_in(data)
         if usage.known:
             reply.usage = usage
+            details.read(data, reply.details)
         reply.id, reply.model = reply.id or text(data.get("id")), reply.model or text(data.get("model"))
         reply.done = reply.done or event.data == "[DONE]"
     reply.finished = reply.usage.known

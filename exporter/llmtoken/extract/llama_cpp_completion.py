@@ -8,7 +8,7 @@ Source: https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md
 from __future__ import annotations
 
 from llmtoken.exchange import Body, Event
-from llmtoken.extract import _texts
+from llmtoken.extract import _texts, details
 from llmtoken.extract._api import Api, Json, Reply
 from llmtoken.extract._errors import error_in
 from llmtoken.extract._fields import integer, mapping, text
@@ -34,6 +34,7 @@ def streamed(events: tuple[Event, ...], reply: Reply) -> None:
             reply.output_ends.append(event.end)
         if data.get("stop") is True:
             whole(data, reply)
+            details.read(data, reply.details)
             reply.done = reply.usage_is_final = True
         reply.error_type = error_in(data) or reply.error_type
 

@@ -7,7 +7,7 @@ Source: https://docs.mistral.ai/api/endpoint/beta/conversations
 from __future__ import annotations
 
 from llmtoken.exchange import Body, Event
-from llmtoken.extract import _texts
+from llmtoken.extract import _texts, details
 from llmtoken.extract._api import Api, Json, Reply
 from llmtoken.extract._fields import mapping, mappings, text
 from llmtoken.extract._usage import openai_usage
@@ -29,13 +29,14 @@ def streamed(events: tuple[Event, ...], reply: Reply) -> None:
         data = mapping(event.data)
         kind = text(data.get("type")) or event.name or ""
         if kind.endswith(".delta"):
-            reply.output_ends.append(event.end)
+            reply.add_output(event.end, reasoning=mapping(data.get("content")).get("type") == "thinking")
             reply.tool_calls += kind == "function.call.delta"
             reply.model = reply.model or text(data.get("model"))
         elif kind == "conversation.response.started":
             reply.id = text(data.get("conversation_id"))
         elif kind == "conversation.response.done":
             reply.usage = openai_usage(data.get("usage"))
+            details.read(data, reply.details)
             reply.done = reply.usage_is_final = True
         elif kind == "conversation.response.error":
             code = data.get("code")

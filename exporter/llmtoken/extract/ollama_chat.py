@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from llmtoken.exchange import Body, Event
-from llmtoken.extract import _texts
+from llmtoken.extract import _texts, details
 from llmtoken.extract._api import Api, Json, Reply
 from llmtoken.extract._errors import error_in
 from llmtoken.extract._fields import integer, items, mapping, mappings, text
@@ -36,10 +36,13 @@ def streamed(events: tuple[Event, ...], reply: Reply) -> None:
         data = mapping(event.data)
         message = mapping(data.get("message"))
         calls += len(mappings(message.get("tool_calls")))
-        if message.get("content") or message.get("thinking") or message.get("tool_calls") or data.get("response"):
+        if message.get("content") or message.get("tool_calls") or data.get("response"):
             reply.output_ends.append(event.end)
+        elif message.get("thinking") or data.get("thinking"):
+            reply.add_output(event.end, reasoning=True)
         if data.get("done") is True:
             whole(data, reply)
+            details.read(data, reply.details)
             reply.done = reply.usage_is_final = True
         reply.model = reply.model or text(data.get("model"))
         reply.error_type = error_in(data) or reply.error_type

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from llmtoken.exchange import Event
+from llmtoken.extract import details
 from llmtoken.extract._api import Api, Json, Reply
 from llmtoken.extract._errors import error_in
 from llmtoken.extract._fields import mapping, text
@@ -30,6 +31,7 @@ def streamed(events: tuple[Event, ...], reply: Reply) -> None:
             reply.output_ends.append(event.end)
         elif kind.endswith(".done"):
             whole(data, reply)
+            details.read(data, reply.details)
             reply.done = reply.usage_is_final = True
         elif kind == "error" or data.get("error"):
             reply.error_type = error_in(data) or "error"

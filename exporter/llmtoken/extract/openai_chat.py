@@ -13,7 +13,7 @@ from typing import Any
 from llmtoken.exchange import Body, Event
 from llmtoken.extract import _texts
 from llmtoken.extract._api import Api, Json, Reply
-from llmtoken.extract._chunks import fold
+from llmtoken.extract._chunks import THOUGHT, fold
 from llmtoken.extract._fields import mapping, mappings, text
 from llmtoken.extract._usage import openai_usage
 from llmtoken.inference import Completion
@@ -45,11 +45,23 @@ def streamed(events: tuple[Event, ...], reply: Reply) -> None:
             return None
         said = delta.get("content")
         if "tool_calls" in delta or "function_call" in delta:
-            said = calls.add(index, delta) or said
-        return said or delta.get("reasoning_content") or delta.get("reasoning") or delta.get("refusal")
+            return calls.add(index, delta) or said
+        if type(said) is list:
+            return said and (THOUGHT if all(map(_is_thought, said)) else said)
+        return said or delta.get("refusal") or delta.get("audio") or (THOUGHT if _reasoning(delta) else None)
 
     fold(events, reply, output)
     reply.tool_calls = calls.count
+
+
+def _reasoning(delta: Json) -> Any:
+    """DeepSeek's, vLLM's and xAI's name; OpenRouter's, Groq's and newer vLLM's."""
+    return delta.get("reasoning_content") or delta.get("reasoning")
+
+
+def _is_thought(part: Any) -> bool:
+    """Mistral's and Databricks' parts."""
+    return mapping(part).get("type") in ("thinking", "reasoning")
 
 
 class ToolCallSlots:
@@ -96,7 +108,7 @@ def completion(body: Body) -> Completion | None:
             delta = mapping(choice.get(first)) or mapping(choice.get(second))
             content = delta.get("content")
             choices.add_text(number, content or delta.get("refusal"))
-            choices.add_reasoning(delta.get("reasoning_content") or delta.get("reasoning") or _texts.thought(content))
+            choices.add_reasoning(_reasoning(delta) or _texts.thought(content))
             for call, function in calls.add(number, delta):
                 choices.add_call(call, function.get("name"), function.get("arguments"))
     return choices.completion()

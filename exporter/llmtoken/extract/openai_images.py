@@ -7,9 +7,10 @@ Source: https://platform.openai.com/docs/api-reference/images
 from __future__ import annotations
 
 from llmtoken.exchange import Event
+from llmtoken.extract import details
 from llmtoken.extract._api import Api, Json, Reply
 from llmtoken.extract._errors import error_in
-from llmtoken.extract._fields import mapping, text
+from llmtoken.extract._fields import mapping, mappings, text
 from llmtoken.extract._usage import openai_usage
 
 
@@ -17,6 +18,8 @@ def whole(body: Json, reply: Reply) -> None:
     """Read the images' usage."""
     reply.model = text(body.get("model"))
     reply.usage = openai_usage(body.get("usage"))
+    if images := mappings(body.get("data")):
+        reply.details["output_images"] = len(images)
 
 
 def streamed(events: tuple[Event, ...], reply: Reply) -> None:
@@ -29,6 +32,7 @@ def streamed(events: tuple[Event, ...], reply: Reply) -> None:
         elif kind.endswith(".completed"):
             reply.output_ends.append(event.end)
             whole(data, reply)
+            details.read(data, reply.details)
             reply.done = reply.usage_is_final = True
         elif kind == "error" or data.get("error"):
             reply.error_type = error_in(data) or "error"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from llmtoken.exchange import Body, Event
-from llmtoken.extract import _texts
+from llmtoken.extract import _texts, details
 from llmtoken.extract._api import Api, Json, Reply
 from llmtoken.extract._errors import error_in
 from llmtoken.extract._fields import mapping, mappings, text
@@ -54,26 +54,32 @@ def streamed(events: tuple[Event, ...], reply: Reply) -> None:
     Until it comes, the first one's response names the model, and whole items name the calls.
     """
     started: Json = {}
-    calls = 0
+    items: list[Any] = []
+    answered = False
     for event in events:
         data = event.data
         if type(data) is not dict:
             continue
         kind = text(data.get("type")) or event.name or ""
         if kind.endswith(".delta"):
+            answered = answered or not kind.startswith("response.reasoning")
+            reply.reasoned += not answered
             reply.output_ends.append(event.end)
         elif kind in ENDS:
-            read_response(mapping(data.get("response")), reply)
+            response = mapping(data.get("response"))
+            read_response(response, reply)
+            details.read(response, reply.details)
             reply.done = reply.usage_is_final = True
         elif kind == "response.output_item.done":
-            calls += _is_call(mapping(data.get("item")))
+            items.append(mapping(data.get("item")))
         elif kind == "error":
             reply.error_type = error_in(data) or "error"
         elif not started:
             started = mapping(data.get("response"))
     if not reply.done:
         reply.id, reply.model = text(started.get("id")), text(started.get("model"))
-    reply.tool_calls = max(reply.tool_calls, calls)
+        details.read({"output": items, "service_tier": started.get("service_tier")}, reply.details)
+    reply.tool_calls = max(reply.tool_calls, sum(map(_is_call, items)))
 
 
 def prompt(request: Json) -> Prompt | None:

@@ -8,6 +8,7 @@ Source: https://platform.openai.com/docs/api-reference/runs
 from __future__ import annotations
 
 from llmtoken.exchange import Event
+from llmtoken.extract import details
 from llmtoken.extract._api import Api, Json, Reply
 from llmtoken.extract._errors import error_in
 from llmtoken.extract._fields import mapping, mappings, text
@@ -39,6 +40,7 @@ def streamed(events: tuple[Event, ...], reply: Reply) -> None:
             reply.error_type = error_in(data) or text(data.get("code")) or "error"
         elif data.get("object") == "thread.run":
             whole(data, reply)
+            details.read(data, reply.details)
             reply.usage_is_final = reply.usage.known
         reply.done = reply.done or kind == "done" or event.data == "[DONE]"
 

@@ -26,6 +26,7 @@ from llmtoken.extract import (
     cohere_embed,
     cohere_generate,
     cohere_rerank,
+    details,
     gemini_batches,
     gemini_embed,
     gemini_generate_content,
@@ -178,7 +179,8 @@ def _extract(exchange: Exchange) -> Extraction:
             stream=body.framing in api.streams_as,
             tool_calls=None if found.problem else reply.tool_calls,
             usage=_sourced(reply, complete=found.complete),
-            timing=timing.measure(exchange, reply.output_ends),
+            timing=timing.measure(exchange, reply.output_ends, reasoned=reply.reasoned),
+            details=reply.details,
         ),
         complete=found.complete,
         countable=_countable(api, exchange, reply),
@@ -200,6 +202,7 @@ def _read(api: Api, exchange: Exchange, first: Any) -> tuple[Reply, str | None]:
         return reply, None
     try:
         if body.framing == "json":
+            details.read(mapping(first), reply.details)
             api.whole(mapping(first), reply)
             reply.usage_is_final = True
         elif body.is_stream:
