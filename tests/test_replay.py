@@ -124,17 +124,21 @@ def test_a_replay_that_is_repeated_counts_nothing_twice(tmp_path: Path) -> None:
     assert len(rows(tmp_path / "a.db")) == 3
 
 
-def test_a_replay_that_was_killed_goes_on_without_counting_twice(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_replay_that_was_broken_off_goes_on_without_counting_twice(tmp_path: Path, how: signal.Signals) -> None:
     file = lines(tmp_path / "a", *(exchange(f"e-{number}") for number in range(5_000)))
     database = tmp_path / "a.db"
     process = subprocess.Popen(
-        [sys.executable, "-m", "llmtoken", "replay", file, "--to", database], stderr=subprocess.DEVNULL
+        [sys.executable, "-m", "llmtoken", "replay", file, "--to", database], stderr=subprocess.PIPE, text=True
     )
     try:
         wait_for(lambda: database.exists() and _rows_of(database) > 0)
     finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.send_signal(how)
+        _, told = process.communicate()
+    if how == signal.SIGINT:
+        assert process.returncode == 130
+        assert told == "Interrupted. Run it again to go on: nothing is counted twice.\n"
     before = _rows_of(database)
     assert 0 < before < 5_000
     summary = run(file, database)

@@ -34,12 +34,16 @@ def run(location: str, *, to: str | None, config: Path | None, as_json: bool) ->
             told = len(summary.errors)
             _move(progress, task, source, summary)
 
-        summary = replay(
-            source,
-            destination(to, settings),
-            batch_reports=min(_BATCH, settings.commit_reports),
-            advanced=advanced,
-        )
+        try:
+            summary = replay(
+                source,
+                destination(to, settings),
+                batch_reports=min(_BATCH, settings.commit_reports),
+                advanced=advanced,
+            )
+        except KeyboardInterrupt:
+            err.print("Interrupted. Run it again to go on: nothing is counted twice.")
+            raise
     if summary.rejected > MOST_ERRORS:
         err.print(f"… and {summary.rejected - MOST_ERRORS:,} more were rejected")
     if as_json:

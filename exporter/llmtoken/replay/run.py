@@ -121,16 +121,16 @@ class _Batch:
 
 
 def _batches(source: Source, most: int, summary: Summary) -> Iterator[_Batch]:
-    """The good items in batches; the others go to the summary's account at once."""
+    """The good ones of every `most` items; the others go to the summary's account at once."""
     batch = _Batch()
     for item in source:
         summary.read += 1
         if item.report is None:
             summary.reject(item.place, item.error)
-            continue
-        batch.items.append(item)
-        batch.size += item.size
-        if len(batch.items) >= most or batch.size >= BATCH_BYTES:
+        else:
+            batch.items.append(item)
+            batch.size += item.size
+        if summary.read % most == 0 or batch.size >= BATCH_BYTES:
             yield batch
             batch = _Batch()
     yield batch
