@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tokenizers
 
 from llmtoken.count import Counter, TokenizerFiles
 from llmtoken.count.families import family_of
 from llmtoken.count.tokenizer import Tokenizer
 from llmtoken.inference import Completion, Extraction, Inference, Usage
-from support import needs
 
 TRAINED_ON = ["the quick brown fox jumps over the lazy dog, and nobody minds", "low lower lowest new newer newest"] * 50
 TEXT = "the lowest zebra jumps quietly over quartz"
@@ -23,10 +23,6 @@ TEXT = "the lowest zebra jumps quietly over quartz"
 @pytest.fixture
 def tokenizer() -> Any:
     """A small byte-level BPE, trained here and now, with what real files have: special tokens, truncation, padding."""
-    try:
-        import tokenizers  # noqa: PLC0415 - an optional package
-    except ImportError:
-        needs.missing("the tokenizers package")
     made = tokenizers.Tokenizer(tokenizers.models.BPE())
     made.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
     trainer = tokenizers.trainers.BpeTrainer(
