@@ -59,13 +59,12 @@ def explain(report: Report, settings: Settings, calibration: Calibration | None 
 
 def _report(report: Report) -> Iterator[Fact]:
     """What the report says besides the bodies; what it leaves out isn't named."""
-    for each in report.__struct_fields__:
-        if each not in ("request_body", "response_body", "timeline", "source"):
-            value = getattr(report, each)
+    yield Fact("version", report.version, "" if report.version else "the seed's: the timestamp is that of the end")
+    for name in report.__struct_fields__:
+        if name not in ("version", "request_body", "response_body", "timeline", "source"):
+            value = getattr(report, name)
             if value not in (None, "", {}, []):
-                yield Fact(each, value)
-    if not report.version:
-        yield Fact("version", 0, "the seed's: the timestamp is that of the end")
+                yield Fact(name, value)
     if report.timeline:
         (first, began), (last, ended) = report.timeline[0], report.timeline[-1]
         yield Fact(

@@ -63,4 +63,6 @@ def times(exchange: Exchange, found: Found, timing: Timing) -> Iterator[Fact]:
         because = f"the first ends at byte {ends[0]:,}, the last at byte {ends[-1]:,} of the reply"
     yield Fact("output events", len(ends), because)
     yield Fact("time to first chunk", timing.time_to_first_chunk, "when the first of them had left")
+    yield Fact("time to first answer chunk", timing.time_to_first_answer_chunk, "the first that isn't reasoning")
+    yield Fact("longest stall", timing.longest_stall, "between two of them")
     yield Fact("time per chunk", timing.time_per_output_chunk, f"from first to last, over {len(ends) - 1} gaps")
