@@ -11,10 +11,12 @@ import sys
 import timeit
 from pathlib import Path
 from time import process_time
+from typing import get_args
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from llmtoken.count import Counter, encodings
+from llmtoken.count import Calibration, Counter, encodings
+from llmtoken.count.calibration import WINDOW, Side, correction
 from llmtoken.count.tokenizer import EXACT, Tokenizer
 from llmtoken.inference import Completion, Extraction, Inference, Message, Prompt
 from support import estimates
@@ -63,7 +65,14 @@ def main() -> None:
         completion=lambda: Completion(texts=(PROSE * 10,)),
     )
     cost = milliseconds("complete(call)", 200, complete=Counter().complete, call=call)
-    print(f"\nA call of 1 KB in and 1 KB out without usage: {cost * 1000:.0f} µs\n")
+    print(f"\nA call of 1 KB in and 1 KB out without usage: {cost * 1000:.0f} µs")
+    pairs = [(count, count + 190) for count in dice.sample(range(10, 4000), WINDOW)]
+    for side in get_args(Side):
+        cost = milliseconds("correction(pairs, side)", 100, correction=correction, pairs=pairs, side=side)
+        print(f"A correction from a full window of {side}: {cost * 1000:.0f} µs")
+    known = Calibration([("openai", "gpt-4o", "input", tuple(pairs))])
+    cost = milliseconds("wants('openai', 'gpt-4o')", 10_000, wants=known.wants)
+    print(f"Whether a call of a well-known model is compared: {cost * 1000:.1f} µs\n")
 
     print("Recorded calls, counted with their usage hidden")
     print(estimates.HEADING, *estimates.table().values(), sep="\n")

@@ -190,6 +190,14 @@ def test_models_not_met_for_long_are_forgotten_here_and_where_they_are_kept() ->
     assert len(lessons) == MODELS + 1
 
 
-@pytest.mark.parametrize("strange", [("openai", "gpt-4o", "sideways", ((1, 2),)), ("openai", "gpt-4o", "input", ())])
+@pytest.mark.parametrize(
+    "strange",
+    [
+        ("openai", "gpt-4o", "sideways", ((100, 200),) * LEAST),
+        ("openai", "gpt-4o", "input", ()),
+        ("openai", "gpt-4o", "input", ((100, 0),) * LEAST),
+        ("openai", "gpt-4o", "input", ((100,), ("a", "b"), (1, 2, 3), 4, None)),
+    ],
+)
 def test_a_lesson_that_makes_no_sense_here_is_left_out(strange: Any) -> None:
     assert Calibration([strange]).correct(*NAMES, "input", 100) == 100

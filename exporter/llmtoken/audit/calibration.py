@@ -37,10 +37,7 @@ _KEY = ("provider_name", "model", "side")
 def load(connection: Connection) -> list[Lesson]:
     """Everything that is known, the oldest first."""
     rows = connection.execute(select(table).order_by(table.c.updated_at, *(table.c[name] for name in _KEY)))
-    return [
-        (row.provider_name, row.model, row.side, tuple((counted, reported) for counted, reported in row.pairs))
-        for row in rows
-    ]
+    return [(row.provider_name, row.model, row.side, tuple(map(tuple, row.pairs))) for row in rows]
 
 
 def save(connection: Connection, lessons: Iterable[Lesson]) -> None:

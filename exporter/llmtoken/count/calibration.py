@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from statistics import median
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 Side = Literal["input", "input with tools", "output", "output with calls"]
 """What is learned apart: offered tools bring a hidden prompt with them, and a call of one has a frame of its own."""
@@ -172,8 +172,9 @@ class Calibration:
         self._changed: dict[tuple[str, str, Side], int] = {}
         sides: dict[str, Side] = {side: side for side in get_args(Side)}
         for provider, model, name, pairs in lessons:
-            if side := sides.get(name):  # an older or newer version may have others
-                for pair in pairs:
+            # An older or newer version may have other sides, and hands may have been at the rows.
+            if side := sides.get(name):
+                for pair in filter(_sound, pairs):
                     self._add(provider, model, side, pair)
         self._changed.clear()
 
@@ -242,6 +243,13 @@ class Calibration:
     def _note(self, provider: str, model: str, side: Side) -> None:
         key = (provider, model, side)
         self._changed[key] = self._changed.get(key, 0) + 1
+
+
+def _sound(pair: Any) -> bool:
+    match pair:
+        case (int(counted), int(reported)):
+            return counted > 0 and reported > 0
+    return False
 
 
 def _learnable(name: str) -> bool:
