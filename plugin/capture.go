@@ -38,12 +38,12 @@ type exchange struct {
 
 	// The transport may read on after the handler has returned, when the upstream answered early,
 	// so reading holds the lock.
-	lock         sync.Mutex
-	requestBody  io.ReadCloser     // nil when there is none
-	requestTee   io.Reader         // requestBody, copied up to the limit
-	requestCount *io.LimitedReader // counts what is read, downwards from math.MaxInt64
-	requestCopy  bytes.Buffer
-	upstream     string // host:port of the server that Traefik chose, when captured
+	lock        sync.Mutex
+	requestBody io.ReadCloser     // nil when there is none
+	requestTee  io.Reader         // requestBody, copied up to the limit
+	requestRest *io.LimitedReader // counts what is still to come of the announced length, or of math.MaxInt64
+	requestCopy bytes.Buffer
+	upstream    string // host:port of the server that Traefik chose, when captured
 
 	control        *http.ResponseController // nil when the reply goes by untapped
 	out            io.Writer                // the client and the copy, or the client alone once the copy is full
@@ -69,13 +69,18 @@ type exchange struct {
 
 // tapRequest puts the exchange in the place of the request's body.
 func tapRequest(x *exchange, req *http.Request) {
+	// Behind the announced length the end is certain, and the body must not be asked for it: the server
+	// closes it as soon as the reply begins, and the transport, which looks for the end after it has sent
+	// all, would take the error for a broken request and cut the reply short. Plain Traefik does.
+	length := req.ContentLength
+	if length < 0 {
+		length = math.MaxInt64
+	}
 	x.requestBody = req.Body
-	x.requestCount = &io.LimitedReader{R: req.Body, N: math.MaxInt64}
-	head := io.LimitReader(x.requestCount, x.middleware.config.MaxRequestBody)
-	// What is past the limit is read without a copy. A MultiReader's end is final, and that matters:
-	// the transport may ask again once the server has closed the body, and the error it would get
-	// then makes it cut the reply short.
-	x.requestTee = io.MultiReader(io.TeeReader(head, &x.requestCopy), x.requestCount)
+	x.requestRest = &io.LimitedReader{R: req.Body, N: length}
+	head := io.LimitReader(x.requestRest, x.middleware.config.MaxRequestBody)
+	// What is past the limit is read without a copy. A MultiReader's end is final, too.
+	x.requestTee = io.MultiReader(io.TeeReader(head, &x.requestCopy), x.requestRest)
 	req.Body = x
 }
 

@@ -82,7 +82,7 @@ func newReport(x *exchange, ledger source) *report {
 		Status:        x.status,
 		Aborted:       x.aborted,
 		CaptureBodies: config.CaptureBodies,
-		Upstream:      x.upstream,
+		Upstream:      clip(x.upstream, maxName),
 		Provider:      config.Provider,
 		Labels:        config.Labels,
 		Middleware:    x.middleware.name,
@@ -97,7 +97,7 @@ func newReport(x *exchange, ledger source) *report {
 	if config.ConsumerHeader != "" || config.ConsumerFromKey != "" {
 		r.Consumer = consumer(request, config)
 	}
-	if x.requestCount != nil {
+	if x.requestRest != nil {
 		describeRequest(r, x)
 	}
 	if x.control != nil {
@@ -107,12 +107,16 @@ func newReport(x *exchange, ledger source) *report {
 }
 
 func describeRequest(r *report, x *exchange) {
-	r.RequestHeaders = pick(x.request.Header, requestHeaders)
-	r.RequestBytes = math.MaxInt64 - x.requestCount.N
+	request := x.request
+	r.RequestHeaders = pick(request.Header, requestHeaders)
+	r.RequestBytes = request.ContentLength - x.requestRest.N
+	if request.ContentLength < 0 {
+		r.RequestBytes = math.MaxInt64 - x.requestRest.N
+	}
 	body := x.requestCopy.Bytes()
 	r.RequestBody, r.RequestEncoding = encodeBody(body)
 	// An upstream that answers early may leave the rest unread: the body isn't whole then either.
-	r.RequestTruncated = int64(len(body)) < r.RequestBytes || r.RequestBytes < x.request.ContentLength
+	r.RequestTruncated = int64(len(body)) < r.RequestBytes || r.RequestBytes < request.ContentLength
 }
 
 func describeResponse(r *report, x *exchange) {
@@ -197,6 +201,11 @@ func pick(header http.Header, allowed map[string]string) map[string]string {
 			if lower, ok := allowed[name]; ok {
 				picked[lower] = header.Get(name)
 			}
+		}
+	}
+	for lower, value := range picked {
+		if len(value) > maxLine {
+			picked[lower] = clip(value, maxLine)
 		}
 	}
 	return picked

@@ -260,7 +260,7 @@ def test_an_odd_exchange_still_makes_a_report_that_is_accepted(set_stage: SetSta
 
 
 def test_a_large_report_is_delivered(set_stage: SetStage) -> None:
-    body = b'"\\' * 4 * 1024 * 1024
+    body = b'"\\' * 2 * 1024 * 1024
 
     def script(wire: Wire, head: Head) -> None:
         wire.read_body(head)

@@ -277,6 +277,23 @@ def test_an_answer_before_the_request_is_whole_passes(set_stage: SetStage) -> No
     assert report.request_content().startswith(b"0123456789")
 
 
+def test_a_reply_that_begins_before_the_request_is_known_to_have_ended_is_whole(set_stage: SetStage) -> None:
+    """Plain Traefik cuts some of these replies short: see docs/adr/plugin-data-path.md."""
+
+    def script(wire: Wire, head: Head) -> None:
+        wire.read_body(head)
+        wire.send(STREAM + b"9\r\ndata: 1\n\n\r\n")
+        wire.send(b"0\r\n\r\n")
+
+    stage = set_stage(script)
+    for _ in range(200):
+        wire = stage.post()
+        wire.read_head()
+        assert wire.read_chunk() == b"data: 1\n\n"
+        assert wire.read_chunk() == b""
+        wire.close()
+
+
 def test_paths_that_are_not_tapped_pass(set_stage: SetStage) -> None:
     stage = set_stage(paths=["/v1/"])
 

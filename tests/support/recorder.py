@@ -59,13 +59,15 @@ class Recorder:
         self.behave = behave
         self.batches: list[Batch] = []
         """Everything that came, accepted or not."""
+        self._wires: set[Wire] = set()
         self._accepted: dict[str, Report] = {}
         self._changed = threading.Condition()
         self._ended = threading.Event()
         self._server = upstream(self._serve, port)
 
     def __enter__(self) -> Self:
-        self.url = self._server.__enter__() + "/api/report"
+        address = self._server.__enter__()
+        self.url, self.port = f"{address}/api/report", int(address.rpartition(":")[2])
         return self
 
     def __exit__(
@@ -73,6 +75,11 @@ class Recorder:
     ) -> None:
         self._ended.set()
         self._server.__exit__(kind, error, trace)
+
+    @property
+    def connections(self) -> int:
+        """How many connections batches came over."""
+        return len(self._wires)
 
     @property
     def raw(self) -> bytes:
@@ -103,6 +110,7 @@ class Recorder:
         batch = Batch(head.headers, wire.read_body(head))
         with self._changed:
             self.batches.append(batch)
+            self._wires.add(wire)
             self._changed.notify_all()
         answer = self.behave(batch)
         if answer is None:

@@ -152,8 +152,11 @@ class Traefik:
 
     def terminate(self, patience: float = PATIENCE) -> int:
         """Stop it as an operator would, with SIGTERM, and return the exit code once it has ended."""
-        self._running.send_signal(signal.SIGTERM)
+        self.send_signal(signal.SIGTERM)
         return self.wait(patience)
+
+    def send_signal(self, number: signal.Signals) -> None:
+        self._running.send_signal(number)
 
     def wait(self, patience: float = PATIENCE) -> int:
         """Wait for the end after a signal of your own."""
