@@ -127,3 +127,22 @@ def test_the_prompt_has_system_messages_and_tools() -> None:
         Message(role="user", text="42"),
     )
     assert prompt.tools == (Tool(name="f", description="d", parameters={"type": "object"}),)
+
+
+def test_a_zero_behind_a_number_is_a_gateways_placeholder() -> None:
+    start = {"type": "message_start", "message": {"id": "m", "usage": {"input_tokens": 9, "output_tokens": 1}}}
+    delta = {
+        "type": "message_delta",
+        "delta": {"stop_reason": "end_turn"},
+        "usage": {"input_tokens": 0, "cache_read_input_tokens": 0, "output_tokens": 0},
+    }
+    usage = extract(exchange("/v1/messages", {}, [start, delta, {"type": "message_stop"}])).inference.usage
+    assert (usage.input_tokens, usage.cache_read_input_tokens, usage.output_tokens) == (9, 0, 0)
+
+
+def test_counting_on_vertex_is_no_usage() -> None:
+    path = "/v1/projects/p/locations/l/publishers/anthropic/models/count-tokens:rawPredict"
+    extraction = extract(exchange(path, {"model": "claude-x"}, {"input_tokens": 14}))
+    assert (extraction.api, extraction.countable) == ("anthropic.count_tokens", False)
+    assert extraction.inference.request_model == "claude-x"
+    assert not extraction.inference.usage.known

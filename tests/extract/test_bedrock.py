@@ -193,3 +193,15 @@ HI = Prompt(messages=(Message(role="user", text="Hi"),))
 )
 def test_the_prompt_is_in_the_familys_words(request_body: dict[str, Any], expected: Prompt | None) -> None:
     assert extract(exchange(INVOKE, request_body, {})).prompt() == expected
+
+
+def test_mistrals_chat_says_why_it_stopped_in_a_word_of_its_own() -> None:
+    whole = {"choices": [{"index": 0, "message": {"content": "Hello"}, "stop_reason": "stop"}]}
+    assert extract(exchange(INVOKE, {}, whole)).inference.finish_reasons == ("stop",)
+    first = {"choices": [{"index": 0, "delta": {"content": "Hello"}, "stop_reason": None}]}
+    last = {
+        "choices": [{"index": 0, "delta": {}, "stop_reason": "length"}],
+        "amazon-bedrock-invocationMetrics": METRICS,
+    }
+    read = chunks(first, last).inference
+    assert (read.finish_reasons, read.usage) == (("length",), REPORTED)

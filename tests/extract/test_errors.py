@@ -49,3 +49,13 @@ def test_aws_names_the_error_in_a_header() -> None:
 )
 def test_an_error_in_a_200_is_one_too(body: Any, expected: str | None) -> None:
     assert error_type(200, {}, body) == expected
+
+
+def test_a_status_that_is_a_number_is_not_taken_for_azures_code() -> None:
+    filtered = {"error": {"message": "no", "type": None, "code": "content_filter", "status": 400}}
+    assert error_type(400, {}, filtered) == "content_filter"
+
+
+@pytest.mark.parametrize("body", [{"detail": "x"}, {"detail": [{"type": "missing"}]}, {"message": "x"}, {"errors": []}])
+def test_an_error_without_a_word_for_itself_is_known_by_its_status(body: object) -> None:
+    assert error_type(422, {}, body) == "http_422"

@@ -167,3 +167,50 @@ def test_a_batch_that_is_done_adds_its_answers_up_under_its_name() -> None:
     extraction = extract(exchange("/v1beta/batches/b", None, batch, method="GET"))
     assert extraction.inference.response_id == "batches/b"
     assert (extraction.inference.usage.input_tokens, extraction.inference.usage.output_tokens) == (30, 14)
+
+
+def test_names_with_underscores_are_read_as_well() -> None:
+    """As Google's own libraries write replies out."""
+    usage = {
+        "prompt_token_count": 10,
+        "cached_content_token_count": 6,
+        "candidates_token_count": 3,
+        "thoughts_token_count": 4,
+        "total_token_count": 17,
+        "prompt_tokens_details": [{"modality": "AUDIO", "token_count": 2}, {"modality": "IMAGE", "token_count": 8}],
+    }
+    reply = {
+        "candidates": [
+            {"content": {"parts": [{"function_call": {"name": "f", "args": {"a_b": 1}}}]}, "finish_reason": "STOP"}
+        ],
+        "usage_metadata": usage,
+        "model_version": "gemini-x-001",
+        "response_id": "r",
+    }
+    for path, body in ((GENERATE, reply), (STREAM, [reply])):
+        inference = extract(exchange(path, ASK, body)).inference
+        assert inference.usage == Usage(
+            input_tokens=10,
+            output_tokens=7,
+            total_tokens=17,
+            cache_read_input_tokens=6,
+            reasoning_output_tokens=4,
+            input_audio_tokens=2,
+            source="reported",
+        )
+        assert (inference.response_model, inference.response_id) == ("gemini-x-001", "r")
+        assert (inference.finish_reasons, inference.tool_calls) == (("STOP",), 1)
+        assert inference.details == {"input_image_tokens": 8}
+
+
+def test_an_answer_that_code_assist_wrapped_is_read() -> None:
+    wrapped = {"response": {"candidates": [{"finishReason": "STOP"}], "usageMetadata": USAGE}}
+    for path, body in (("/v1internal:generateContent", wrapped), ("/v1internal:streamGenerateContent", [wrapped])):
+        inference = extract(exchange(path, {"model": "gemini-x", "request": ASK}, body)).inference
+        assert (inference.request_model, inference.usage) == ("gemini-x", READ)
+
+
+def test_a_palm_prediction_has_its_usage_in_the_metadata() -> None:
+    metadata = {"tokenMetadata": {"inputTokenCount": {"totalTokens": 5}, "outputTokenCount": {"totalTokens": 7}}}
+    read = extract(exchange("/v1/publishers/google/models/m:predict", {}, {"predictions": [], "metadata": metadata}))
+    assert read.inference.usage == Usage(input_tokens=5, output_tokens=7, total_tokens=12, source="reported")

@@ -254,3 +254,26 @@ def test_thinking_inside_the_content_is_reasoning_and_not_text() -> None:
     said = extract(exchange(PATH, ASK, reply(choices=[choice]))).completion()
     assert said
     assert (said.reasoning, said.texts) == ("Hm.", ("4",))
+
+
+def test_an_error_inside_a_choice_is_an_error() -> None:
+    failed = {"error": {"code": 502, "message": "x"}, "finish_reason": "error", "message": {"content": ""}}
+    extraction = extract(exchange(PATH, ASK, reply(choices=[failed], usage=None)))
+    assert (extraction.inference.error_type, extraction.countable) == ("502", False)
+
+
+def test_an_error_that_stands_alone_in_a_stream_is_an_error() -> None:
+    """vLLM's old form, and an event whose data is prose."""
+    old = {"object": "error", "message": "x", "type": "InternalServerError", "code": 500}
+    assert streamed(chunk("a"), old, "[DONE]").inference.error_type == "InternalServerError"
+    prose = "data: {}\n\nevent: error\ndata: it broke\n\n"
+    headers = {"content-type": "text/event-stream"}
+    assert extract(exchange(PATH, ASK, prose, response_headers=headers)).inference.error_type == "error"
+
+
+def test_spoken_output_is_output() -> None:
+    spoken = {"choices": [{"index": 0, "delta": {"audio": {"data": "AAAA"}}}]}
+    said = {"choices": [{"index": 0, "delta": {"audio": {"transcript": "Hi"}}}]}
+    headers, timeline = {"content-type": "text/event-stream"}, [[1, 0.5], [1000, 1.5]]
+    read = streamed(spoken, said, response_headers=headers, timeline=timeline)
+    assert read.inference.timing.time_to_first_chunk == 1.5

@@ -109,3 +109,10 @@ def test_the_prompt_has_instructions_items_and_tools() -> None:
         Message(role="tool", text="42"),
     )
     assert prompt.tools == (Tool(name="f", parameters={"type": "object"}),)
+
+
+def test_a_background_response_whose_stream_is_left_is_counted_when_it_is_fetched() -> None:
+    response = {"id": "r", "model": "m", "status": "queued", "background": True, "usage": None}
+    created = {"type": "response.created", "response": response}
+    extraction = extract(exchange("/v1/responses", {"model": "m", "background": True}, [created], aborted="client"))
+    assert (extraction.inference.response_id, extraction.countable) == ("r", False)

@@ -131,3 +131,17 @@ def test_a_usage_in_known_words_is_read_from_an_unknown_api(reply: Any) -> None:
     assert extraction.inference.usage.input_tokens == 7
     assert extraction.inference.usage.output_tokens == 3
     assert extraction.inference.tool_calls is None
+
+
+def test_a_judgement_has_a_usage_where_the_server_says_one() -> None:
+    said = {"id": "i", "model": "m", "results": [], "usage": {"prompt_tokens": 4, "completion_tokens": 0}}
+    for path in ("/v1/moderations", "/v1/chat/moderations", "/v1/classifications"):
+        assert extract(exchange(path, {}, said)).inference.usage.input_tokens == 4
+        assert not extract(exchange(path, {}, {**said, "usage": None})).inference.usage.known
+
+
+def test_a_streamed_image_is_counted_when_it_is_whole() -> None:
+    partial = {"type": "image_generation.partial_image", "b64_json": ""}
+    whole = {"type": "image_generation.completed", "b64_json": "", "usage": {"input_tokens": 5, "output_tokens": 9}}
+    read = extract(exchange("/v1/images/generations", {}, [partial, partial, whole])).inference
+    assert (read.details, read.usage.output_tokens) == ({"output_images": 1}, 9)

@@ -27,7 +27,8 @@ def error_in(body: Mapping[str, Any]) -> str | None:
     """
     error = body.get("error")
     if type(error) is dict:
-        return _word(error, "type") or _word(error, "status") or _word(error, "code") or "error"
+        # Google's status is a word and its code a number; with Azure's content filter it is the other way round.
+        return _word(error, "type") or text(error.get("status")) or _word(error, "code") or "error"
     if error and type(error) in (str, list):
         return _word(body, "error_type") or "error"
     if body.get("object") == "error" or body.get("type") == "error":

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 from llmtoken.exchange import Exchange
 from llmtoken.extract import _texts
 from llmtoken.extract._api import Json
-from llmtoken.extract._fields import first_mapping, integer, mappings, text, total
+from llmtoken.extract._fields import first_mapping, integer, mapping, mappings, text, total
 from llmtoken.extract._usage import billable
 from llmtoken.inference import Image, Message, Prompt, ToolCall, Usage
 
@@ -24,6 +24,36 @@ def model_in_path(exchange: Exchange) -> str | None:
     """`…/models/{model}:method`."""
     found = _MODEL.search(exchange.path)
     return unquote(found[1]) if found else None
+
+
+def answer(body: Any) -> Json:
+    """A reply or a chunk as Google writes it.
+
+    Google's own libraries, and proxies made with them, write the names out with underscores;
+    Code Assist wraps every answer (`{"response": …}`).
+    """
+    found = mapping(body)
+    inner = mapping(found.get("response"))
+    if "candidates" in inner:
+        found = inner
+    return {_camel(name): _renamed(value) for name, value in found.items()} if _underscored(found) else found
+
+
+def _underscored(body: Json) -> bool:
+    return "usage_metadata" in body or "model_version" in body or "response_id" in body
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(map(str.capitalize, rest))
+
+
+def _renamed(value: Any, depth: int = 4) -> Any:
+    if type(value) is list:
+        return [_renamed(item, depth) for item in value]
+    if type(value) is dict and depth:
+        return {_camel(name): _renamed(item, depth - 1) for name, item in value.items()}
+    return value
 
 
 def word(value: Any) -> str | None:

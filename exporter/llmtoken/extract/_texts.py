@@ -34,8 +34,8 @@ def said(content: Any) -> str:
 
 
 def thought(content: Any) -> str:
-    """The visible reasoning inside a message's content: Mistral's parts of type `thinking`."""
-    return "".join(said(part.get("thinking")) for part in mappings(content))
+    """The visible reasoning inside a message's content: Mistral's parts of type `thinking`, Databricks' summaries."""
+    return "".join(said(part.get("thinking") or part.get("summary")) for part in mappings(content))
 
 
 def arguments(value: Any) -> str:

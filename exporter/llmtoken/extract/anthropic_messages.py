@@ -58,7 +58,8 @@ def streamed(events: tuple[Event, ...], reply: Reply) -> None:
             usage.pop("output_tokens", None)
         elif kind == "message_delta":
             said = mapping(data.get("usage"))
-            usage.update((name, value) for name, value in said.items() if value is not None)
+            # Counts are cumulative, so a 0 behind a number is a gateway's placeholder.
+            usage.update((name, value) for name, value in said.items() if value or name not in usage)
             if reason := text(mapping(data.get("delta")).get("stop_reason")):
                 reply.finish_reasons = [reason]
                 reply.finished = True
@@ -151,7 +152,7 @@ API = Api(
     name="anthropic.messages",
     operation_name="chat",
     provider_name="anthropic",
-    path=r"/v1/messages|/anthropic/models/[^/]+:(?:raw|streamRaw)Predict",
+    path=r"/v1/messages|/anthropic/models/(?!count-tokens:)[^/]+:(?:raw|streamRaw)Predict",
     looks_like=looks_like,
     request_model=lambda exchange: model_asked_for(exchange) or _google.model_in_path(exchange),
     whole=whole,

@@ -41,6 +41,7 @@ def whole(body: Json, reply: Reply) -> None:
     """Read a model's reply."""
     if family := _family(body):
         family.whole(body, reply)
+        reply.finish_reasons = reply.finish_reasons or _stop_reasons(body)
     else:
         reply.id, reply.model = text(body.get("id")), text(body.get("model"))
         reply.finish_reasons = [reason for _, reason in _choices(body) if reason]
@@ -55,6 +56,8 @@ def streamed(events: tuple[Event, ...], reply: Reply) -> None:
     family = next((found for event in events if (found := _family(mapping(event.data)))), None)
     if family:
         family.streamed(events, reply)
+        if not reply.finish_reasons:
+            reply.finish_reasons = [reason for event in events for reason in _stop_reasons(mapping(event.data))]
     else:
         _fold(events, reply)
     for event in events:
@@ -79,6 +82,11 @@ def _fold(events: tuple[Event, ...], reply: Reply) -> None:
         counts.update((name, chunk[name]) for name in (*_INPUT, *_OUTPUT) if chunk.get(name) is not None)
     reply.finished = bool(reply.finish_reasons)
     reply.usage = _usage_in_body(counts)
+
+
+def _stop_reasons(body: Json) -> list[str]:
+    """Mistral's chat is OpenAI's but for this name."""
+    return [reason for choice in mappings(body.get("choices")) if (reason := text(choice.get("stop_reason")))]
 
 
 def _family(body: Json) -> Api | None:

@@ -244,6 +244,7 @@ USAGE: Words = {
     "completion_tokens_details": _OUTPUT,
     "output_tokens_details": _OUTPUT,
     "promptTokensDetails": _by_modality("input"),
+    "promptTokenDetails": _by_modality("input"),
     "candidatesTokensDetails": _by_modality("output"),
     "responseTokensDetails": _by_modality("output"),
     "cacheTokensDetails": _by_modality("cache_read_input"),

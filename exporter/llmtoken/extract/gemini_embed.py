@@ -11,18 +11,23 @@ from dataclasses import replace
 from llmtoken.extract import _texts
 from llmtoken.extract._api import Api, Json, Reply
 from llmtoken.extract._fields import integer, mapping, mappings, total
-from llmtoken.extract._google import model_in_path, usage_metadata
+from llmtoken.extract._google import answer, model_in_path, usage_metadata
 from llmtoken.extract._usage import billable
 from llmtoken.inference import Prompt
 
 
 def whole(body: Json, reply: Reply) -> None:
     """Read embeddings; newer models say `usageMetadata`, older ones nothing."""
-    reply.usage = usage_metadata(mapping(body.get("usageMetadata")))
+    reply.usage = usage_metadata(mapping(answer(body).get("usageMetadata")))
 
 
 def predicted(body: Json, reply: Reply) -> None:
-    """Read predictions: each text embedding says how many tokens its text had."""
+    """Read predictions: each text embedding says how many tokens its text had; PaLM's say it in their metadata."""
+    counted = mapping(mapping(body.get("metadata")).get("tokenMetadata"))
+    if counted:
+        sides = (integer(mapping(counted.get(f"{side}TokenCount")).get("totalTokens")) for side in ("input", "output"))
+        reply.usage = billable(**dict(zip(("input_tokens", "output_tokens"), sides, strict=True)))
+        return
     predictions = mappings(body.get("predictions"))
     counts = (mapping(mapping(one.get("embeddings")).get("statistics")).get("token_count") for one in predictions)
     reply.usage = billable(input_tokens=total(*map(integer, counts)))

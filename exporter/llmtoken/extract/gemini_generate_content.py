@@ -12,15 +12,18 @@ from typing import Any
 
 from llmtoken.exchange import Body, Event
 from llmtoken.extract import _texts, details
-from llmtoken.extract._api import Api, Json, Reply
+from llmtoken.extract._api import Api, Json, Reply, model_asked_for
 from llmtoken.extract._errors import error_in
 from llmtoken.extract._fields import mapping, mappings, text
-from llmtoken.extract._google import contents_prompt, function_call, model_in_path, usage_metadata, word
+from llmtoken.extract._google import answer, contents_prompt, function_call, model_in_path, usage_metadata, word
 from llmtoken.inference import Completion
 
 
 def whole(body: Json, reply: Reply) -> None:
     """Read a `GenerateContentResponse`."""
+    if (plain := answer(body)) is not body:
+        body = plain
+        details.read(body, reply.details)
     reply.id, reply.model = text(body.get("responseId")), text(body.get("modelVersion"))
     reply.usage = usage_metadata(mapping(body.get("usageMetadata")))
     for candidate in mappings(body.get("candidates")):
@@ -38,7 +41,7 @@ def streamed(events: tuple[Event, ...], reply: Reply) -> None:
     finish: dict[int, str] = {}
     seen: set[int] = set()
     for event in events:
-        chunk = mapping(event.data)
+        chunk = answer(event.data)
         for candidate in mappings(chunk.get("candidates")):
             index = candidate.get("index")
             number = index if type(index) is int else 0
@@ -81,7 +84,7 @@ def completion(body: Body) -> Completion | None:
     """A text per candidate, the visible thoughts and the function calls."""
     choices, calls = _texts.Choices(), 0
     for chunk in _texts.values(body):
-        for candidate in mappings(mapping(chunk).get("candidates")):
+        for candidate in mappings(answer(chunk).get("candidates")):
             index = candidate.get("index")
             for part in _parts(candidate):
                 if call := function_call(part):
@@ -106,7 +109,7 @@ API = Api(
     path=r":generateContent",
     streams_as=frozenset({"sse", "json_array"}),
     looks_like=looks_like,
-    request_model=model_in_path,
+    request_model=lambda exchange: model_in_path(exchange) or model_asked_for(exchange),
     whole=whole,
     streamed=streamed,
     prompt=contents_prompt,

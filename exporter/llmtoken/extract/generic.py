@@ -34,14 +34,15 @@ def whole(body: Json, reply: Reply) -> None:
 
 def streamed(events: tuple[Event, ...], reply: Reply) -> None:
     """The last usage that was said holds; whether more was to come, nobody knows."""
+    telling: Json = {}
     for event in events:
         data = mapping(event.data)
         usage = usage_in(data)
         if usage.known:
-            reply.usage = usage
-            details.read(data, reply.details)
+            reply.usage, telling = usage, data
         reply.id, reply.model = reply.id or text(data.get("id")), reply.model or text(data.get("model"))
         reply.done = reply.done or event.data == "[DONE]"
+    details.read(telling, reply.details)
     reply.finished = reply.usage.known
 
 

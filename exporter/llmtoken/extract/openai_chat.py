@@ -14,6 +14,7 @@ from llmtoken.exchange import Body, Event
 from llmtoken.extract import _texts
 from llmtoken.extract._api import Api, Json, Reply
 from llmtoken.extract._chunks import THOUGHT, fold
+from llmtoken.extract._errors import error_in
 from llmtoken.extract._fields import mapping, mappings, text
 from llmtoken.extract._usage import openai_usage
 from llmtoken.inference import Completion
@@ -27,6 +28,8 @@ def whole(body: Json, reply: Reply) -> None:
         message = mapping(choice.get("message"))
         if reason := text(choice.get("finish_reason")):
             reply.finish_reasons.append(reason)
+        # OpenRouter: the provider behind it failed after it had begun.
+        reply.error_type = reply.error_type or error_in(choice)
         reply.tool_calls += len(mappings(message.get("tool_calls"))) + _is_call(message.get("function_call"))
 
 

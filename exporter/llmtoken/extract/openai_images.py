@@ -32,6 +32,7 @@ def streamed(events: tuple[Event, ...], reply: Reply) -> None:
         elif kind.endswith(".completed"):
             reply.output_ends.append(event.end)
             whole(data, reply)
+            reply.details["output_images"] = int(reply.details.get("output_images", 0)) + 1
             details.read(data, reply.details)
             reply.done = reply.usage_is_final = True
         elif kind == "error" or data.get("error"):

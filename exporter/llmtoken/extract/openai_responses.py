@@ -78,6 +78,8 @@ def streamed(events: tuple[Event, ...], reply: Reply) -> None:
             started = mapping(data.get("response"))
     if not reply.done:
         reply.id, reply.model = text(started.get("id")), text(started.get("model"))
+        # It goes on without us and says its usage when it is fetched.
+        reply.pending = started.get("background") is True
         details.read({"output": items, "service_tier": started.get("service_tier")}, reply.details)
     reply.tool_calls = max(reply.tool_calls, sum(map(_is_call, items)))
 

@@ -1,7 +1,7 @@
 """Operations that use no tokens of their own: counting, lists, files, moderation, pages.
 
 They are named so that nobody takes their numbers for usage. An operation that reports usage
-has a file of its own.
+has a file of its own, but for judgements, which some servers say a usage of.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from llmtoken.extract import _google, bedrock_converse
 from llmtoken.extract._api import Api, Json, Reply
 from llmtoken.extract._fields import text
+from llmtoken.extract._usage import openai_usage
 
 ANY = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 
@@ -17,12 +18,18 @@ def _named(body: Json, reply: Reply) -> None:
     reply.id, reply.model = text(body.get("id")), text(body.get("model"))
 
 
+def _judged(body: Json, reply: Reply) -> None:
+    """OpenAI's moderations and Mistral's say no usage; servers that pool a model's output do."""
+    _named(body, reply)
+    reply.usage = openai_usage(body.get("usage"))
+
+
 COUNT_TOKENS = (
     Api(
         name="anthropic.count_tokens",
         operation_name="count_tokens",
         provider_name="anthropic",
-        path=r"/messages/count_tokens",
+        path=r"/messages/count_tokens|/anthropic/models/count-tokens:rawPredict",
         countable=False,
     ),
     Api(
@@ -54,7 +61,13 @@ COUNT_TOKENS = (
 )
 
 PAGES = (
-    Api(name="openai.moderations", operation_name="moderation", path=r"/moderations", countable=False, whole=_named),
+    Api(
+        name="openai.moderations",
+        operation_name="moderation",
+        path=r"/(?:moderations|classifications)",
+        countable=False,
+        whole=_judged,
+    ),
     Api(
         name="mistral.ocr",
         operation_name="ocr",
