@@ -58,6 +58,7 @@ def record(boot: str, number: int, body: int) -> Record:
         "response_bytes": body,
         "request_truncated": False,
         "response_truncated": False,
+        "details": {},
     }
     call = Call(**{field.name: known.get(field.name) for field in fields(Call)})
     return Record(call=call, request_body="q" * body, response_body="a" * body)

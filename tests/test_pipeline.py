@@ -12,7 +12,7 @@ import pytest
 from llmtoken import audit, config
 from llmtoken import pipeline as pipeline_module
 from llmtoken.audit import Audit
-from llmtoken.call import Record
+from llmtoken.call import Call, Record
 from llmtoken.errors import NotJSON, QueueFull, StorageUnavailable
 from llmtoken.metrics import Metrics
 from llmtoken.payload import Content
@@ -20,6 +20,7 @@ from llmtoken.pipeline import Outcome, Pipeline
 from llmtoken.reading import Reading
 from llmtoken.report import Rejected, Report
 from support.collector import sum_samples, wait_for
+from support.records import new
 
 
 def report(request_id: str) -> Report:
@@ -54,7 +55,7 @@ def running(directory: Path, monkeypatch: pytest.MonkeyPatch, **settings: int) -
     bench = Bench(store, metrics, Pipeline(config.load(None, **settings), store, metrics))
     write = store.write
 
-    def gated(records: Sequence[Record]) -> list[bool]:
+    def gated(records: Sequence[Record]) -> list[Call | None]:
         bench.groups.append(len(records))
         bench.entered.set()
         assert bench.gate.wait(30)
@@ -79,7 +80,7 @@ def test_the_answer_comes_after_the_commit(tmp_path: Path, monkeypatch: pytest.M
         assert not answer.done()
         assert bench.store.count() == 0
         bench.gate.set()
-        assert (await answer).stored == [True]
+        assert new((await answer).stored) == [True]
         assert bench.store.count() == 1
 
     with running(tmp_path, monkeypatch) as bench:
@@ -132,7 +133,7 @@ def test_each_payload_hears_of_its_own_reports(tmp_path: Path, monkeypatch: pyte
     with running(tmp_path, monkeypatch) as bench:
         first, second = asyncio.run(scenario(bench))
     assert [reading.record.call.request_id for reading in first.readings] == ["a", "b"]
-    assert (first.stored, second.stored) == ([True, False], [True, False])
+    assert (new(first.stored), new(second.stored)) == ([True, False], [True, False])
 
 
 def test_a_full_queue_refuses_at_once_and_takes_again_when_there_is_room(
@@ -146,7 +147,7 @@ def test_a_full_queue_refuses_at_once_and_takes_again_when_there_is_room(
             await bench.submit("c")
         bench.gate.set()
         await waiting
-        assert (await bench.submit("c")).stored == [True]
+        assert new((await bench.submit("c")).stored) == [True]
 
     with running(tmp_path, monkeypatch, queue_reports=2) as bench:
         asyncio.run(scenario(bench))
@@ -180,7 +181,7 @@ def test_a_failed_commit_answers_everybody_in_it_and_the_next_succeeds(
             with pytest.raises(StorageUnavailable):
                 await bench.submit("a")
         assert bench.store.count() == 0
-        assert (await bench.submit("a")).stored == [True]
+        assert new((await bench.submit("a")).stored) == [True]
 
     with running(tmp_path, monkeypatch) as bench:
         asyncio.run(scenario(bench))
@@ -221,7 +222,7 @@ def test_stopping_finishes_what_was_accepted(tmp_path: Path, monkeypatch: pytest
             await bench.submit("late")
         bench.gate.set()
         await stopping
-        assert all(outcome.stored == [True] for outcome in await asyncio.gather(*answers))
+        assert all(new(outcome.stored) == [True] for outcome in await asyncio.gather(*answers))
 
     with running(tmp_path, monkeypatch) as bench:
         asyncio.run(scenario(bench))
@@ -316,7 +317,7 @@ def test_tables_are_loaded_at_the_start_while_another_worker_reads(
     with running(tmp_path, monkeypatch, workers=2) as bench:
         try:
             assert loading.wait(30)
-            assert asyncio.run(bench.submit("a")).stored == [True]
+            assert new(asyncio.run(bench.submit("a")).stored) == [True]
         finally:
             go_on.set()
 

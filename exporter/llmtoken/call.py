@@ -72,6 +72,8 @@ class Record:
     call: Call
     request_body: str | None
     response_body: str | None
+    fetched: bool = False
+    """Whether the call generated nothing: its reply was made for an earlier one, which may have its tokens."""
 
 
 def build(
@@ -121,7 +123,7 @@ def build(
         time_to_first_byte=timing.time_to_first_byte,
         time_to_first_chunk=timing.time_to_first_chunk,
         time_per_output_chunk=timing.time_per_output_chunk,
-        tokens_per_second=_speed(usage.output_tokens, report.elapsed_time),
+        tokens_per_second=None if inference.fetched else _speed(usage.output_tokens, report.elapsed_time),
         tool_calls=inference.tool_calls,
         consumer=report.consumer,
         cost=cost,

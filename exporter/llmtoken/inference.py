@@ -77,6 +77,8 @@ class Inference:
     finish_reasons: tuple[str, ...] = ()
     error_type: str | None = None
     stream: bool = False
+    fetched: bool = False
+    """The call generated nothing: its reply was made for an earlier one, and is polled or given again."""
     tool_calls: int | None = None
     usage: Usage = field(default_factory=Usage)
     timing: Timing = field(default_factory=Timing)

@@ -20,6 +20,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from llmtoken.audit import Audit
+from llmtoken.call import Call
 from llmtoken.config import Settings
 from llmtoken.count import Calibration, Counter, TokenizerFiles
 from llmtoken.errors import LlmtokenError, QueueFull, StorageUnavailable
@@ -36,10 +37,10 @@ _LESSONS = 16
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a payload: its readings, whether each was new, and the lines refused."""
+    """What became of a payload: its readings, each one's call as stored (`None`: it was there), the lines refused."""
 
     readings: Sequence[Reading]
-    stored: Sequence[bool]
+    stored: Sequence[Call | None]
     rejected: Sequence[Rejected]
 
 
@@ -193,21 +194,22 @@ class Pipeline:
         readings = [reading for job in group for reading in job.readings]
         began = time.monotonic()
         stored = self._audit.write([reading.record for reading in readings])
-        self._metrics.committed(time.monotonic() - began, sum(stored))
+        self._metrics.committed(time.monotonic() - began, sum(call is not None for call in stored))
         self._count(readings, stored)
         marks = iter(stored)
         for job in group:
             self._finish(job, Outcome(job.readings, [next(marks) for _ in job.readings], job.rejected))
 
-    def _count(self, readings: Sequence[Reading], stored: Sequence[bool]) -> None:
-        new = [reading for reading, is_new in zip(readings, stored, strict=True) if is_new]
-        self._metrics.record([reading.record.call for reading in new])
+    def _count(self, readings: Sequence[Reading], stored: Sequence[Call | None]) -> None:
+        """Count what is new as it was stored, so that the metrics say what the audit does."""
+        new = [(reading, call) for reading, call in zip(readings, stored, strict=True) if call is not None]
+        self._metrics.record([call for _, call in new])
         self._metrics.reports(accepted=len(new), duplicates=len(readings) - len(new))
-        for reading in new:
+        for reading, call in new:
             for problem in reading.problems:
                 self._metrics.parse_failures(problem)
             for seen in reading.comparisons:
-                self._metrics.estimated(reading.record.call, seen.token_type, seen.ratio)
+                self._metrics.estimated(call, seen.token_type, seen.ratio)
             self._calibration.learn(reading.comparisons)
         for reading in readings:
             if reading.report.source is not None:

@@ -41,7 +41,6 @@ from llmtoken.errors import (
 )
 from llmtoken.metrics import Metrics
 from llmtoken.pipeline import Outcome, Pipeline
-from llmtoken.reading import Reading
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +101,7 @@ def create_app(settings: Settings) -> FastAPI:
         gzipped = request.headers.get("content-encoding", "").strip().lower() == "gzip"
         parse = partial(payload.parse, data, form=form, gzipped=gzipped, limit=settings.max_request_bytes)
         outcome = await pipeline.submit(parse, len(data))
-        return _answer_one(outcome.readings[0]) if form == "one" else _answer_lines(outcome)
+        return _answer_one(outcome) if form == "one" else _answer_lines(outcome)
 
     @app.get("/api/calls/{request_id:path}", dependencies=[may_read], summary="One call of the audit")
     async def call(
@@ -208,8 +207,8 @@ def _bearer(tokens: frozenset[str]) -> Callable[[Request], Awaitable[None]]:
 # ── Answers ─────────────────────────────────────────────────────────────────────────────
 
 
-def _answer_one(reading: Reading) -> Response:
-    call = reading.record.call
+def _answer_one(outcome: Outcome) -> Response:
+    call = outcome.stored[0] or outcome.readings[0].record.call
     # `tps` keeps the seed's meaning: all tokens over the whole time.
     tps = call.total_tokens / call.duration if call.total_tokens is not None and call.duration else None
     return _json({"status": "ok", "request_id": call.request_id, "total_tokens": call.total_tokens, "tps": tps})
@@ -220,7 +219,7 @@ def _answer_lines(outcome: Outcome) -> Response:
     if not outcome.readings:
         error = {"error": "No line holds a usable report", "hint": "send one JSON object a line: docs/report.md"}
         return _json({"status": "error", **error, "rejected": rejected}, status=400)
-    accepted = sum(outcome.stored)
+    accepted = sum(call is not None for call in outcome.stored)
     duplicates = len(outcome.stored) - accepted
     return _json({"status": "ok", "accepted": accepted, "duplicates": duplicates, "rejected": rejected})
 

@@ -14,7 +14,7 @@ import pytest
 from llmtoken import audit
 from llmtoken.audit import Audit
 from llmtoken.errors import DatabaseError, StorageUnavailable
-from support.records import record
+from support.records import new, record
 
 NOBODY = 65534
 
@@ -62,7 +62,7 @@ def test_a_database_opens_again_with_all_it_had(database: str) -> None:
         store.write([record()])
     with audit.open(database) as store:
         assert store.call("request-1")
-        assert store.write([record()]) == [False]
+        assert new(store.write([record()])) == [False]
 
 
 def test_an_empty_file_becomes_a_database(database: str) -> None:
@@ -102,7 +102,7 @@ def test_a_new_database_can_give_room_back_later(store: Audit, database: str) ->
 def test_a_second_collector_on_the_same_file_is_refused_and_told_of_the_first(store: Audit, database: str) -> None:
     with pytest.raises(DatabaseError, match=f"Another collector is using .* \\(process {os.getpid()}\\)"):
         audit.open(database)
-    assert store.write([record()]) == [True]
+    assert new(store.write([record()])) == [True]
 
 
 def test_a_second_collector_is_refused_under_another_name_of_the_file(

@@ -39,7 +39,14 @@ def rows(database: str) -> Iterator[sqlite3.Connection]:
                 record(
                     "d", started_at=DAY + second, error_type="timeout", total_tokens=None, cost=None, consumer="bob"
                 ),
-                record("now", started_at=datetime.now(UTC), error_type="rate_limit", labels={"team": "search"}),
+                record(
+                    "now",
+                    started_at=datetime.now(UTC),
+                    error_type="rate_limit",
+                    labels={"team": "search"},
+                    response_id="resp_1",
+                    fetched=True,
+                ),
             ]
         )
         store.keep([("openai", "gpt-4o", "input", ((10, 12),))])

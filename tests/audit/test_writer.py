@@ -13,7 +13,7 @@ import pytest
 from llmtoken import audit
 from llmtoken.audit import Audit
 from llmtoken.errors import StorageUnavailable
-from support.records import record
+from support.records import new, record
 
 
 def pragma(store: Audit, statement: str) -> int:
@@ -46,11 +46,11 @@ BIG = "x" * 1_000_000
 
 def test_new_records_are_told_from_known_ones(store: Audit) -> None:
     store.write([record("a")])
-    assert store.write([record("b"), record("a"), record("c")]) == [True, False, True]
+    assert new(store.write([record("b"), record("a"), record("c")])) == [True, False, True]
 
 
 def test_a_request_id_twice_in_a_batch_is_new_once(store: Audit) -> None:
-    assert store.write([record("a"), record("b"), record("a")]) == [True, True, False]
+    assert new(store.write([record("a"), record("b"), record("a")])) == [True, True, False]
     assert store.count() == 2
 
 
@@ -77,18 +77,18 @@ def test_a_written_row_is_synced_to_the_disk(store: Audit) -> None:
 
 
 def test_writers_in_many_threads_store_each_record_once(store: Audit) -> None:
-    new: list[bool] = []
+    told: list[bool] = []
 
     def work() -> None:
         for start in range(0, 100, 10):
-            new.extend(store.write([record(f"r{n}") for n in range(start, start + 10)]))
+            told.extend(new(store.write([record(f"r{n}") for n in range(start, start + 10)])))
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert (new.count(True), store.count()) == (100, 100)
+    assert (told.count(True), store.count()) == (100, 100)
 
 
 # ── When the database refuses ───────────────────────────────────────────────────────────
@@ -105,7 +105,7 @@ def test_a_full_database_stores_nothing_of_the_batch(store: Audit) -> None:
 def test_writing_goes_on_when_there_is_room_again(store: Audit) -> None:
     with full(store), pytest.raises(StorageUnavailable):
         store.write([record(response_body=BIG)])
-    assert store.write([record(response_body=BIG)]) == [True]
+    assert new(store.write([record(response_body=BIG)])) == [True]
 
 
 def test_a_disk_error_stores_nothing_and_writing_goes_on_after_it(store: Audit, database: str) -> None:
@@ -117,7 +117,7 @@ def test_a_disk_error_stores_nothing_and_writing_goes_on_after_it(store: Audit, 
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert store.count() == 0
-    assert store.write([record("small"), record("big", response_body=BIG)]) == [True, True]
+    assert new(store.write([record("small"), record("big", response_body=BIG)])) == [True, True]
 
 
 def test_a_database_that_another_program_locks_refuses_until_it_lets_go(store: Audit, database: str) -> None:
@@ -127,7 +127,7 @@ def test_a_database_that_another_program_locks_refuses_until_it_lets_go(store: A
             store.write([record()])
         other.execute("ROLLBACK")
     other.close()
-    assert store.write([record()]) == [True]
+    assert new(store.write([record()])) == [True]
 
 
 def move(source: str, target: str) -> None:

@@ -103,9 +103,99 @@ def test_the_results_of_a_batch_are_added_up_under_its_id() -> None:
     assert inference.usage == Usage(input_tokens=14, output_tokens=6, total_tokens=20, source="reported")
 
 
-def test_results_that_were_cut_are_partial() -> None:
+def cut_results(**fields: Any) -> Extraction:
     message = {"id": "m", "type": "message", "usage": {"input_tokens": 7, "output_tokens": 3}}
     line = ndjson([{"custom_id": "0", "result": {"message": message}}])
     headers = {"content-type": "application/x-jsonl"}
-    extraction = fetched("/v1/messages/batches/b/results", line, response_headers=headers, aborted="client")
+    return fetched("/v1/messages/batches/b/results", line, response_headers=headers, **fields)
+
+
+def test_results_that_were_captured_in_part_are_partial() -> None:
+    extraction = cut_results(response_truncated=True)
     assert (extraction.complete, extraction.inference.usage.source) == (False, "partial")
+
+
+def test_results_whose_download_broke_off_say_nothing_because_they_will_be_fetched_again() -> None:
+    extraction = cut_results(aborted="client")
+    assert (extraction.complete, extraction.inference.usage) == (False, Usage())
+
+
+# ── Which calls generate, and which fetch ───────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/responses/r",
+        "/v1/chat/completions/c",
+        "/v1/threads/t/runs/r",
+        "/v1/predictions/p",
+        "/v1/batches/b",
+        "/v1/messages/batches/b/results",
+        "/v1beta/interactions/i",
+        "/v1beta/batches/b",
+        "/some/other/api",
+    ],
+)
+def test_a_get_generates_nothing(path: str) -> None:
+    assert fetched(path, {}).inference.fetched
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/v1/responses/r/cancel", "response"),
+        ("/v1/threads/t/runs/r/cancel", "thread.run"),
+        ("/v1/predictions/p/cancel", None),
+        ("/v1/batches/b/cancel", "batch"),
+        ("/v1beta/interactions/i/cancel", "interaction"),
+    ],
+)
+@pytest.mark.parametrize("method", ["POST", None])
+def test_cancelling_generates_nothing(path: str, kind: str | None, method: str | None) -> None:
+    assert extract(exchange(path, None, {"object": kind}, method=method)).inference.fetched
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/responses",
+        "/v1/chat/completions",
+        "/v1/threads/runs",
+        "/v1/threads/t/runs",
+        "/v1/threads/t/runs/r/submit_tool_outputs",
+        "/v1/predictions",
+        "/v1beta/interactions",
+    ],
+)
+@pytest.mark.parametrize("method", ["POST", None])
+def test_asking_for_something_new_is_no_fetch(path: str, method: str | None) -> None:
+    assert not extract(exchange(path, {}, {}, method=method)).inference.fetched
+
+
+def test_a_usage_that_still_grows_is_left_for_the_last_fetch() -> None:
+    usage = {"total_input_tokens": 7, "total_output_tokens": 1, "total_tokens": 8}
+    interaction = {"id": "i", "object": "interaction", "status": "in_progress", "usage": usage}
+    assert fetched("/v1beta/interactions/i", interaction).inference.usage == Usage()
+    assert fetched("/v1beta/interactions/i", {**interaction, "status": "completed"}).inference.usage.input_tokens == 7
+
+
+@pytest.mark.parametrize("background", [True, False])
+def test_a_background_response_whose_stream_broke_off_is_not_estimated_because_it_goes_on(background: bool) -> None:
+    begun = {"id": "r", "object": "response", "model": "m", "status": "in_progress", "background": background}
+    events = [
+        {"type": "response.created", "response": begun},
+        {"type": "response.output_text.delta", "delta": "Hel"},
+    ]
+    extraction = extract(exchange("/v1/responses", {"model": "m", "input": "Hi"}, events, aborted="client"))
+    assert (extraction.inference.response_id, extraction.countable) == ("r", not background)
+
+
+def test_an_agent_whose_stream_broke_off_works_on() -> None:
+    begun = {"id": "i", "object": "interaction", "agent": "deep-research", "status": "in_progress"}
+    events = [
+        {"event_type": "interaction.start", "interaction": begun},
+        {"event_type": "content.delta", "delta": {"type": "text", "text": "Hel"}, "metadata": {"usage": USAGE}},
+    ]
+    extraction = extract(exchange("/v1beta/interactions", {"agent": "deep-research"}, events, aborted="client"))
+    assert (extraction.countable, extraction.inference.usage) == (False, Usage())

@@ -1,7 +1,8 @@
 """The tables as the newest migration leaves them, and what each column means.
 
-`calls` has the fields of `Call`, same names, same order, after a surrogate `id`; `bodies`
-is apart because it is by far the larger half and most queries never look at it.
+`calls` has the fields of `Call`, same names, same order, between two of the audit's own:
+a surrogate `id` and `counted_by` (see `llmtoken.audit.replies`). `bodies` is apart because
+it is by far the larger half and most queries never look at it.
 The migrations build the real thing and a test compares the two. The views live there only.
 """
 
@@ -22,6 +23,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    text,
 )
 from sqlalchemy.types import TypeEngine
 
@@ -43,6 +45,8 @@ def _column(
 ) -> Column[Any]:
     return Column(name, type_, doc=doc, unique=unique, nullable=not required)
 
+
+_FETCHED = text("counted_by = request_id")
 
 calls = Table(
     "calls",
@@ -98,10 +102,16 @@ calls = Table(
     _column("request_truncated", Boolean(), "Whether the stored request is only its beginning."),
     _column("response_truncated", Boolean(), "Whether the stored reply is only its beginning."),
     _column("details", Json(), "What else was said of the call: a JSON object; see below.", required=True),
+    _column(
+        "counted_by",
+        String(SHORT),
+        "Of a reply that was fetched: `request_id` of the call that has its tokens, this one or another; else null.",
+    ),
     Index("calls_started_at", "started_at"),
     Index("calls_request_model", "request_model", "started_at"),
     Index("calls_consumer", "consumer", "started_at"),
     Index("calls_response_id", "response_id"),
+    Index("calls_fetched", "response_id", sqlite_where=_FETCHED, postgresql_where=_FETCHED),
     sqlite_autoincrement=True,
 )
 
@@ -129,7 +139,7 @@ heartbeat = Table(
 )
 """One row that readiness checks write, because only a committed write notices a full disk."""
 
-FIELDS = tuple(column for column in calls.columns if column.name != "id")
+FIELDS = tuple(column for column in calls.columns if column.name not in ("id", "counted_by"))
 """The columns that are `Call`'s fields, in their order."""
 
 TOKENS = tuple(column for column in calls.columns if column.name.endswith("_tokens"))

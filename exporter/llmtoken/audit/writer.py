@@ -1,13 +1,14 @@
-"""Writing the audit: many records in one transaction, each request_id once."""
+"""Writing the audit: many records in one transaction, each request_id and each reply once."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any
 
 from sqlalchemy import Connection, insert, update
@@ -15,7 +16,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from llmtoken.audit import calibration, values
+from llmtoken.audit import calibration, replies, values
 from llmtoken.audit.calibration import Lesson
 from llmtoken.audit.connect import Connections, identity
 from llmtoken.audit.failures import refused
@@ -27,6 +28,9 @@ from llmtoken.errors import StorageUnavailable
 _NAMES = tuple(column.name for column in FIELDS)
 _CLEANERS = tuple(values.cleaner(column) for column in FIELDS)
 _values_of = attrgetter(*_NAMES)
+
+# What may be stored otherwise than it was said, and is counted elsewhere.
+_counted_of, _counted_in = attrgetter(*replies.TAKEN_OUT), itemgetter(*replies.TAKEN_OUT)
 
 _INSERT_BODIES = insert(bodies)
 
@@ -54,28 +58,52 @@ class Audit(Reader):
         self._took_last, self._last_at = True, float("-inf")
         self._refused_bytes = 0
 
-    def write(self, records: Sequence[Record]) -> list[bool]:
+    def write(self, records: Sequence[Record]) -> list[Call | None]:
         """Commit all records in one transaction; when this returns they are on disk.
 
-        For each record: `True` when it is new, `False` when its `request_id` was stored before,
-        also earlier in `records`. Values that a database can't take are mended on the way in
-        (see `llmtoken.audit.values`). Raises `StorageUnavailable` when the database refuses
-        (disk full, locked, gone); then nothing of it is stored, and the next write may succeed.
+        For each record: the call as it was stored, or `None` when its `request_id` was stored
+        before, also earlier in `records`. What is counted of a call must be read from there:
+        values that a database can't take are mended on the way in (see `llmtoken.audit.values`),
+        and the tokens of a reply that another call has already are taken out (see
+        `llmtoken.audit.replies`). Raises `StorageUnavailable` when the database refuses (disk
+        full, locked, gone); then nothing of it is stored, and the next write may succeed.
         """
-        rows = [_row(record.call) for record in records]
+        rows = [_row(record) for record in records]
         first: dict[str, int] = {}
         for index, row in enumerate(rows):
             first.setdefault(row["request_id"], index)
         if not rows:
             return []
         with self._writing(sum(map(_weight, records))) as connection:
-            stored = connection.execute(self._insert, [rows[index] for index in first.values()])
-            new = {request_id: key for key, request_id in stored}
+            new = self._store_calls(connection, [rows[index] for index in first.values()])
             kept = ((key, records[first[request_id]]) for request_id, key in new.items())
             texts = [_texts(key, record) for key, record in kept if _has_bodies(record)]
             if texts:
                 connection.execute(_INSERT_BODIES, texts)
-        return [new.pop(row["request_id"], None) is not None for row in rows]
+        return [
+            None if new.pop(row["request_id"], None) is None else _as_stored(record.call, row)
+            for record, row in zip(records, rows, strict=True)
+        ]
+
+    def _store_calls(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> dict[str, int]:
+        """Insert the rows that aren't there yet, without the tokens that others have; gives their keys by `request_id`.
+
+        The fetches go last and one by one, so that each finds whatever may have counted its reply.
+        """
+        made = [row for row in rows if row["counted_by"] is None]
+        fetched = [row for row in rows if row["counted_by"] is not None]
+        replies.take_turns(connection, fetching=bool(fetched))
+        elsewhere = replies.fetched_before(connection, made)
+        for row in made if elsewhere else ():
+            _give_up(row, elsewhere.get(row["request_id"]))
+        new = self._insert_calls(connection, made) if made else {}
+        for row in fetched:
+            _give_up(row, replies.counted_before(connection, row))
+            new |= self._insert_calls(connection, [row])
+        return new
+
+    def _insert_calls(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> dict[str, int]:
+        return {request_id: key for key, request_id in connection.execute(self._insert, rows)}
 
     def writable(self) -> bool:
         """Whether a write would be committed now: the last one was, or a trial is.
@@ -129,9 +157,23 @@ class Audit(Reader):
             self._file = file
 
 
-def _row(call: Call) -> dict[str, Any]:
-    found = zip(_NAMES, _CLEANERS, _values_of(call), strict=True)
-    return {name: None if value is None else clean(value) for name, clean, value in found}
+def _row(record: Record) -> dict[str, Any]:
+    """The columns. Who counts a fetched reply is its own call, until `_store_calls` finds another."""
+    found = zip(_NAMES, _CLEANERS, _values_of(record.call), strict=True)
+    row = {name: None if value is None else clean(value) for name, clean, value in found}
+    row["counted_by"] = row["request_id"] if record.fetched and replies.has_usage(row) else None
+    return row
+
+
+def _give_up(row: dict[str, Any], counted_by: str | None) -> None:
+    if counted_by is not None:
+        row.update(replies.TAKEN_OUT, counted_by=counted_by)
+
+
+def _as_stored(call: Call, row: Mapping[str, Any]) -> Call:
+    if _counted_of(call) == _counted_in(row):
+        return call
+    return replace(call, **{name: row[name] for name in replies.TAKEN_OUT})
 
 
 def _has_bodies(record: Record) -> bool:

@@ -42,7 +42,7 @@ class Reply:
     finished: bool = False
     """In a stream: every choice has said why it stopped, so the text is whole even without an end marker."""
     pending: bool = False
-    """The answer isn't made yet (queued, in progress): it has to be fetched later."""
+    """The answer isn't made yet (queued, in progress): it has to be fetched later, with its final usage."""
     output_ends: list[int | None] = field(default_factory=list)
     """`Event.end` of each event that carried generated output, in order."""
     reasoned: int = 0
@@ -102,6 +102,8 @@ class Api:
     path: str
     """A regular expression for the end of the path; whatever is mounted in front of it doesn't matter."""
     methods: frozenset[str] = frozenset({"POST"})
+    fetches: bool = False
+    """Whether it asks for a reply that an earlier request had made; every `GET` does."""
     countable: bool = True
     """Whether the operation uses tokens that may be counted when usage is missing."""
     streams_as: frozenset[Framing] = frozenset({"sse", "ndjson", "aws_event_stream"})

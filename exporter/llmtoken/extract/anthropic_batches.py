@@ -52,6 +52,7 @@ API = Api(
     provider_name="anthropic",
     path=r"/v1/messages/batches/[^/]+/results",
     methods=frozenset({"GET"}),
+    fetches=True,
     countable=False,
     streams_as=frozenset(),
     streamed=streamed,

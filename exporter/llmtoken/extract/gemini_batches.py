@@ -42,5 +42,6 @@ RETRIEVE = replace(
     name="gemini.batches.retrieve",
     path=r"/batches/[^/]+",
     methods=frozenset({"GET"}),
+    fetches=True,
     looks_like=lambda _request, reply: (text(reply.get("name")) or "").startswith("batches/"),
 )

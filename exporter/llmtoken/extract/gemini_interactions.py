@@ -62,6 +62,7 @@ def streamed(events: tuple[Event, ...], reply: Reply) -> None:
             reply.error_type = error_in(data) or "error"
         elif begun := mapping(data.get("interaction")):
             reply.id, reply.model = text(begun.get("id")), text(begun.get("model")) or text(begun.get("agent"))
+            reply.pending = bool(begun.get("agent"))  # agents work in the background, whoever listens
         growing = mapping(mapping(data.get("metadata")).get("usage"))
         if growing and not reply.done:
             reply.usage = interaction_usage(growing)
@@ -109,6 +110,6 @@ RETRIEVE = replace(
     name="gemini.interactions.retrieve",
     path=r"/interactions/[^/]+(?:/cancel)?",
     methods=frozenset({"GET", "POST"}),
+    fetches=True,
     countable=False,
-    looks_like=lambda *_: False,
 )

@@ -29,6 +29,7 @@ API = Api(
     operation_name="batch",
     path=r"(?<!/messages)/batches(?:/[^/]+(?:/cancel)?)?",
     methods=frozenset({"GET", "POST"}),
+    fetches=True,
     countable=False,
     looks_like=lambda _request, reply: reply.get("object") == "batch",
     whole=whole,

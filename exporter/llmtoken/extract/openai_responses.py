@@ -81,6 +81,7 @@ def streamed(events: tuple[Event, ...], reply: Reply) -> None:
         # It goes on without us and says its usage when it is fetched.
         reply.pending = started.get("background") is True
         details.read({"output": items, "service_tier": started.get("service_tier")}, reply.details)
+        reply.pending = started.get("background") is True  # it goes on without whoever listened
     reply.tool_calls = max(reply.tool_calls, sum(map(_is_call, items)))
 
 

@@ -7,6 +7,8 @@ Source: https://platform.openai.com/docs/api-reference/runs
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from llmtoken.exchange import Event
 from llmtoken.extract import details
 from llmtoken.extract._api import Api, Json, Reply
@@ -49,10 +51,10 @@ API = Api(
     name="openai.assistants.runs",
     operation_name="invoke_agent",
     provider_name="openai",
-    path=r"/threads/(?:[^/]+/)?runs(?:/[^/]+(?:/cancel|/submit_tool_outputs)?)?",
-    methods=frozenset({"GET", "POST"}),
+    path=r"/threads/(?:[^/]+/)?runs(?:/[^/]+/submit_tool_outputs)?",
     countable=False,
     looks_like=lambda _request, reply: reply.get("object") == "thread.run",
     whole=whole,
     streamed=streamed,
 )
+RETRIEVE = replace(API, path=r"/threads/[^/]+/runs/[^/]+(?:/cancel)?", methods=frozenset({"GET", "POST"}), fetches=True)

@@ -17,6 +17,7 @@ RESPONSE = replace(
     name="openai.responses.retrieve",
     path=r"/responses/(?!compact|input_tokens)[^/]+(?:/cancel)?",
     methods=frozenset({"GET", "POST"}),
+    fetches=True,
     countable=False,
     looks_like=lambda *_: False,
 )
@@ -25,6 +26,7 @@ CHAT = replace(
     name="openai.chat.retrieve",
     path=r"/chat/(?:completions|deferred-completion)/[^/]+",
     methods=frozenset({"GET", "POST"}),
+    fetches=True,
     countable=False,
     looks_like=lambda *_: False,
 )

@@ -82,6 +82,7 @@ APIS: tuple[Api, ...] = (
     *uncounted.PAGES,
     uncounted.BATCHES,
     openai_runs.API,
+    openai_runs.RETRIEVE,
     openai_batches.API,
     openai_images.API,
     openai_audio.SPEECH,
@@ -101,6 +102,7 @@ APIS: tuple[Api, ...] = (
     cohere_rerank.API,
     mistral_conversations.API,
     replicate_predictions.API,
+    replicate_predictions.RETRIEVE,
     watsonx.API,
     watsonx.EMBEDDINGS,
     hugging_face_tgi.API,
@@ -125,7 +127,9 @@ def extract(exchange: Exchange) -> Extraction:
 
     A reply that was cut keeps the usage it had reported in full. Where the usage was only on
     its way it is `partial`: the input is kept, and the output as far as the provider had
-    counted it; what is missing is for `count` to fill in from what had arrived.
+    counted it; what is missing is for `count` to fill in from what had arrived. A usage that
+    will be said again is left: while the answer is still being made, or when fetching it was
+    broken off.
     """
     try:
         return _extract(exchange)
@@ -164,6 +168,7 @@ def _extract(exchange: Exchange) -> Extraction:
     found = find(exchange)
     api, reply, body = found.api, found.reply, exchange.response
     address, port = server(exchange.upstream, exchange.host)
+    fetched = api.fetches or (exchange.method or "").upper() == "GET"
     return Extraction(
         api=api.name,
         inference=Inference(
@@ -177,8 +182,9 @@ def _extract(exchange: Exchange) -> Extraction:
             finish_reasons=tuple(reply.finish_reasons),
             error_type=reply.error_type,
             stream=body.framing in api.streams_as,
+            fetched=fetched,
             tool_calls=None if found.problem else reply.tool_calls,
-            usage=_sourced(reply, complete=found.complete),
+            usage=_sourced(reply, complete=found.complete, comes_again=fetched and bool(exchange.aborted)),
             timing=timing.measure(exchange, reply.output_ends, reasoned=reply.reasoned),
             details=reply.details,
         ),
@@ -270,9 +276,11 @@ def _complete(exchange: Exchange, reply: Reply) -> bool:
     return exchange.aborted not in ("client", "upstream") and not body.truncated
 
 
-def _sourced(reply: Reply, *, complete: bool) -> Usage:
-    """The usage with its source; see `extract` for the rule on cut replies."""
+def _sourced(reply: Reply, *, complete: bool, comes_again: bool) -> Usage:
+    """The usage with its source; see `extract` for the rules on cut replies."""
     usage = reply.usage
+    if reply.pending or (comes_again and not complete):
+        return Usage()
     if not usage.known:
         return usage
     if complete or (reply.usage_is_final and usage.output_tokens is not None):

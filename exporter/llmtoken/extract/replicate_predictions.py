@@ -8,6 +8,7 @@ Source: https://replicate.com/docs/reference/http#predictions.create
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from llmtoken.exchange import Exchange
 from llmtoken.extract import _texts
@@ -51,8 +52,7 @@ API = Api(
     name="replicate.predictions",
     operation_name="text_completion",
     provider_name="replicate",
-    path=r"/predictions(?:/[^/]+(?:/cancel)?)?",
-    methods=frozenset({"GET", "POST"}),
+    path=r"/predictions",
     countable=False,
     looks_like=lambda _request, reply: "urls" in reply and "status" in reply and "input" in reply,
     request_model=request_model,
@@ -60,3 +60,4 @@ API = Api(
     prompt=prompt,
     completion=lambda body: _texts.text_completion(mapping(body.json).get("output")),
 )
+RETRIEVE = replace(API, path=r"/predictions/[^/]+(?:/cancel)?", methods=frozenset({"GET", "POST"}), fetches=True)

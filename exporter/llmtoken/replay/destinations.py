@@ -23,7 +23,6 @@ from llmtoken.errors import QueueFull, ReplayError, StorageUnavailable, Unauthor
 from llmtoken.metrics import Metrics
 from llmtoken.payload import Content
 from llmtoken.pipeline import Outcome, Pipeline
-from llmtoken.reading import Reading
 from llmtoken.report import Report
 
 PATIENCE = 300.0
@@ -101,18 +100,15 @@ class _Database:
 
 
 def _taken(outcome: Outcome) -> Taken:
-    new = [reading for reading, is_new in zip(outcome.readings, outcome.stored, strict=True) if is_new]
+    new = [(reading, call) for reading, call in zip(outcome.readings, outcome.stored, strict=True) if call is not None]
+    calls = [call for _, call in new]
     return Taken(
         new=len(new),
         duplicates=len(outcome.readings) - len(new),
-        tokens=_tokens(new),
-        usage_sources=Counter(reading.record.call.usage_source for reading in new),
-        problems=Counter(problem for reading in new for problem in reading.problems),
+        tokens=Counter({name: sum(getattr(call, name) or 0 for call in calls) for name in TOKENS}),
+        usage_sources=Counter(call.usage_source for call in calls),
+        problems=Counter(problem for reading, _ in new for problem in reading.problems),
     )
-
-
-def _tokens(readings: Sequence[Reading]) -> Counter[str]:
-    return Counter({name: sum(getattr(reading.record.call, name) or 0 for reading in readings) for name in TOKENS})
 
 
 # ── A collector ─────────────────────────────────────────────────────────────────────────
