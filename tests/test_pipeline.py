@@ -232,13 +232,15 @@ def test_stopping_finishes_what_was_accepted(tmp_path: Path, monkeypatch: pytest
 # ── What it learns about counting ───────────────────────────────────────────────────────
 
 
-def chat(request_id: str, *, reported: int | None) -> Report:
-    """A chat of which we count 10 tokens in and 2 out."""
+def chat(request_id: str, *, reported: int | None, words: int = 0) -> Report:
+    """A chat of which we count 10 tokens in, one more for each word, and 2 out."""
     usage = {} if reported is None else {"usage": {"prompt_tokens": reported, "completion_tokens": 2}}
     said = {"role": "assistant", "content": "Hello!"}
     reply = {"model": "m", "choices": [{"index": 0, "message": said, "finish_reason": "stop"}], **usage}
     return Report(
-        request_body=json.dumps({"model": "m", "messages": [{"role": "user", "content": "Say hello."}]}),
+        request_body=json.dumps(
+            {"model": "m", "messages": [{"role": "user", "content": "Say hello." + " word" * words}]}
+        ),
         response_body=json.dumps(reply),
         elapsed_time=1.0,
         request_id=request_id,
@@ -257,7 +259,7 @@ def test_what_is_reported_corrects_what_is_estimated_also_after_a_restart(
 ) -> None:
     with running(tmp_path, monkeypatch) as bench:
         (before,) = submit(bench, chat("before", reported=None))
-        submit(bench, *(chat(f"told-{n}", reported=210) for n in range(5)))
+        submit(bench, *(chat(f"told-{n}", reported=210 + n, words=n) for n in range(5)))
         (after,) = submit(bench, chat("after", reported=None))
     with running(tmp_path, monkeypatch) as bench:
         (later,) = submit(bench, chat("later", reported=None))
@@ -294,10 +296,10 @@ def test_lessons_that_cannot_be_kept_now_hold_nobody_up_and_are_kept_later(
     with running(tmp_path, monkeypatch) as bench:
         with monkeypatch.context() as patch:
             patch.setattr(bench.store, "keep", refuse)
-            submit(bench, *(chat(f"told-{n}", reported=20) for n in range(20)))
+            submit(bench, *(chat(f"told-{n}", reported=20, words=n) for n in range(20)))
             wait_for(lambda: "kept later" in caplog.text)
         assert bench.store.lessons() == []
-        submit(bench, chat("one more", reported=20))
+        submit(bench, chat("one more", reported=21))
         wait_for(lambda: len(bench.store.lessons()) == 2)
 
 

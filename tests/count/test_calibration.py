@@ -25,6 +25,9 @@ from llmtoken.count.calibration import (
 
 NAMES = ("openai", "gpt-4o")
 
+DOUBLE = tuple((number, number * 2) for number in range(100, 100 + LEAST))
+"""Just enough to learn that twice as much is reported as we count."""
+
 
 def seen(counted: int, reported: int, *, model: str = "gpt-4o", side: Side = "input") -> Comparison:
     return Comparison("openai", model, side, counted, counted, reported)
@@ -83,13 +86,18 @@ def test_a_minority_of_odd_calls_changes_nothing(odd: Pair) -> None:
 
 
 def test_a_few_calls_are_not_believed() -> None:
-    pairs = [(100, 200)] * LEAST
-    assert taught(*pairs[1:]).correct(*NAMES, "input", 100) == 100
-    assert taught(*pairs).correct(*NAMES, "input", 100) == 200
+    assert taught(*DOUBLE[1:]).correct(*NAMES, "input", 100) == 100
+    assert taught(*DOUBLE).correct(*NAMES, "input", 100) == 200
+
+
+def test_a_call_that_is_made_again_and_again_counts_once() -> None:
+    assert taught(*[(100, 200)] * WINDOW).correct(*NAMES, "input", 100) == 100
+    probed = taught(*DOUBLE, *[(7, 7)] * WINDOW)
+    assert probed.correct(*NAMES, "input", 100) == 200
 
 
 def test_what_is_learned_of_one_thing_is_not_applied_to_another() -> None:
-    calibration = taught(*[(100, 200)] * LEAST)
+    calibration = taught(*DOUBLE)
     assert calibration.correct("openai", "gpt-4.1", "input", 100) == 100
     assert calibration.correct("azure.ai.openai", "gpt-4o", "input", 100) == 100
     assert calibration.correct(*NAMES, "input with tools", 100) == 100
@@ -97,12 +105,13 @@ def test_what_is_learned_of_one_thing_is_not_applied_to_another() -> None:
 
 
 def test_nothing_stays_nothing() -> None:
-    assert taught(*[(100, 290)] * LEAST).correct(*NAMES, "input", 0) == 0
+    assert taught(*DOUBLE).correct(*NAMES, "input", 0) == 0
 
 
 def test_old_calls_are_forgotten_when_the_provider_changes() -> None:
-    calibration = taught(*[(100, 200)] * WINDOW, *[(100, 130)] * WINDOW)
-    assert calibration.correct(*NAMES, "input", 100) == 130
+    before = [(number, number * 2) for number in range(100, 100 + WINDOW)]
+    after = [(number * 10, number * 13) for number in range(100, 100 + WINDOW)]
+    assert taught(*before, *after).correct(*NAMES, "input", 100) == 130
 
 
 COUNTS = st.integers(1, 10**7)
@@ -144,7 +153,7 @@ def test_a_model_without_a_decent_name_is_not_learned(model: str) -> None:
 
 
 def test_what_was_kept_is_known_again() -> None:
-    lessons = kept(taught(*[(100, 200)] * LEAST))
+    lessons = kept(taught(*DOUBLE))
     again = Calibration(lessons)
     assert again.correct(*NAMES, "input", 100) == 200
     assert kept(again) == []
@@ -180,7 +189,7 @@ def test_what_could_not_be_kept_is_tried_again() -> None:
 
 
 def test_models_not_met_for_long_are_forgotten_here_and_where_they_are_kept() -> None:
-    calibration = taught(*[(100, 200)] * LEAST)
+    calibration = taught(*DOUBLE)
     kept(calibration)
     for number in range(MODELS):
         calibration.learn([seen(1, 1, model=f"model-{number}")])
@@ -193,7 +202,7 @@ def test_models_not_met_for_long_are_forgotten_here_and_where_they_are_kept() ->
 @pytest.mark.parametrize(
     "strange",
     [
-        ("openai", "gpt-4o", "sideways", ((100, 200),) * LEAST),
+        ("openai", "gpt-4o", "sideways", DOUBLE),
         ("openai", "gpt-4o", "input", ()),
         ("openai", "gpt-4o", "input", ((100, 0),) * LEAST),
         ("openai", "gpt-4o", "input", ((100,), ("a", "b"), (1, 2, 3), 4, None)),

@@ -12,11 +12,12 @@ from llmtoken.inference import Completion, Extraction, Image, Inference, Message
 
 ASKED = Prompt(messages=(Message(role="user", text="Say hello."),))
 ANSWERED = Completion(texts=("Hello there!",))
+DOUBLE = tuple((number, number * 2) for number in range(1, 20))
 REPORTED = Usage(input_tokens=20, output_tokens=6, total_tokens=26, source="reported")
 
 
-def extraction(usage: Usage = REPORTED, **fields: Any) -> Extraction:
-    inference = Inference(operation_name="chat", provider_name="openai", request_model="gpt-4o", usage=usage)
+def extraction(usage: Usage = REPORTED, *, model: str = "phi-4", **fields: Any) -> Extraction:
+    inference = Inference(operation_name="chat", provider_name="self_hosted", request_model=model, usage=usage)
     given: dict[str, Any] = {"api": "openai.chat", "prompt": lambda: ASKED, "completion": lambda: ANSWERED}
     return Extraction(inference=inference, **{**given, **fields})
 
@@ -76,22 +77,47 @@ def test_texts_that_are_not_to_be_had_are_not_compared() -> None:
     assert compare(extraction(prompt=Prompt, completion=Completion)) == []
 
 
+def learned(*sides: str, model: str = "phi-4") -> Calibration:
+    return Calibration(("self_hosted", model, side, DOUBLE) for side in sides)
+
+
 def test_a_comparison_knows_what_would_have_been_said_and_how_far_that_is_off() -> None:
-    calibration = Calibration([("openai", "gpt-4o", "input", ((10, 18),) * 5)])
-    seen, _ = Counter(calibration=calibration).compare(extraction())
-    assert seen == Comparison("openai", "gpt-4o", "input", counted=10, estimated=18, reported=20)
-    assert (seen.token_type, seen.ratio) == ("input", 0.9)
+    told = replace(REPORTED, input_tokens=25)
+    seen, _ = Counter(calibration=learned("input")).compare(extraction(told))
+    assert seen == Comparison("self_hosted", "phi-4", "input", counted=10, estimated=20, reported=25)
+    assert (seen.token_type, seen.ratio) == ("input", 0.8)
 
 
 def test_what_was_learned_corrects_both_sides_of_a_call_without_usage() -> None:
-    lessons = [("openai", "gpt-4o", "input", ((10, 20),) * 5), ("openai", "gpt-4o", "output", ((3, 6),) * 5)]
-    usage = Counter(calibration=Calibration(lessons)).complete(extraction(Usage())).usage
+    usage = Counter(calibration=learned("input", "output")).complete(extraction(Usage())).usage
     assert usage == Usage(input_tokens=20, output_tokens=6, total_tokens=26, source="estimated")
 
 
+def test_what_has_arrived_of_a_cut_reply_is_corrected_too() -> None:
+    usage = Counter(calibration=learned("input", "output")).complete(extraction(Usage(), complete=False)).usage
+    assert usage == Usage(input_tokens=20, output_tokens=6, total_tokens=26, source="partial")
+
+
 def test_corrected_output_is_never_less_than_its_reasoning() -> None:
-    calibration = Calibration([("openai", "gpt-4o", "output", ((100, 50),) * 5)])
+    half = Calibration([("self_hosted", "phi-4", "output", tuple((twice, one) for one, twice in DOUBLE))])
     thinking = Completion(texts=("ok",), reasoning="Hello there! " * 50)
-    usage = Counter(calibration=calibration).complete(extraction(Usage(), completion=lambda: thinking)).usage
+    usage = Counter(calibration=half).complete(extraction(Usage(), completion=lambda: thinking)).usage
     assert usage.output_tokens is not None
     assert usage.reasoning_output_tokens == usage.output_tokens
+
+
+def test_what_is_exact_is_compared_but_never_corrected() -> None:
+    """OpenAI's plain prompts and answers, whoever serves them: only a wrong report could teach otherwise."""
+    counter = Counter(calibration=learned("input", "output", model="gpt-4o"))
+    usage = counter.complete(extraction(Usage(), model="gpt-4o")).usage
+    assert (usage.input_tokens, usage.output_tokens) == (10, 3)
+    assert [seen.estimated for seen in counter.compare(extraction(model="gpt-4o"))] == [10, 3]
+
+
+def test_what_tools_add_to_an_exact_prompt_is_learned() -> None:
+    tools = replace(ASKED, tools=(Tool(name="wave"),))
+    asked = extraction(Usage(), model="gpt-4o", prompt=lambda: tools)
+    counter = Counter(calibration=learned("input with tools", model="gpt-4o"))
+    alone, corrected = (each.complete(asked).usage.input_tokens for each in (Counter(), counter))
+    assert alone is not None
+    assert corrected == alone * 2

@@ -23,13 +23,13 @@ Side = Literal["input", "input with tools", "output", "output with calls"]
 """What is learned apart: offered tools bring a hidden prompt with them, and a call of one has a frame of its own."""
 
 WINDOW = 32
-"""Pairs that are remembered of each side of a model; older ones are forgotten."""
+"""Pairs that are remembered of each side of a model, each once; older ones are forgotten."""
 
 LEAST = 5
-"""Pairs that a side must have before they are believed."""
+"""Pairs that a side must have before they are believed: a probe that asks the same again and again is one."""
 
 RARELY = 50
-"""Once a side of a model has a full window, one in this many of its calls is compared."""
+"""Once a side of a model was compared `WINDOW` times, one in this many of its calls is compared."""
 
 MODELS = 256
 """Models that are remembered; beyond that the one not compared for longest is forgotten."""
@@ -145,9 +145,10 @@ def _error(candidate: Callable[[int], int], pairs: Sequence[Pair]) -> float:
 
 @dataclass(slots=True)
 class _Window:
-    """The newest pairs of one side; the correction is worked out when it is asked for."""
+    """The newest different pairs of one side; the correction is worked out when it is asked for."""
 
     pairs: deque[Pair] = field(default_factory=lambda: deque(maxlen=WINDOW))
+    compared: int = 0
     correction: Correction | None = None
 
 
@@ -157,7 +158,7 @@ class _Model:
     calls: int = 0
 
     def known_well(self) -> bool:
-        return any(len(window.pairs) == WINDOW for window in self.windows.values())
+        return any(window.compared >= WINDOW for window in self.windows.values())
 
 
 class Calibration:
@@ -232,6 +233,11 @@ class Calibration:
         known = self._models.setdefault((provider, model), _Model())
         self._models.move_to_end((provider, model))
         window = known.windows.setdefault(side, _Window())
+        window.compared += 1
+        if pair in window.pairs:
+            window.pairs.remove(pair)
+            window.pairs.append(pair)
+            return
         window.pairs.append(pair)
         window.correction = None
         self._note(provider, model, side)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from llmtoken.count import completion, prompt
 from llmtoken.count.calibration import Calibration, Comparison, Side
-from llmtoken.count.encodings import encoding_name, load
+from llmtoken.count.encodings import encoding_name, has_encoding, load
 from llmtoken.count.families import family_of
 from llmtoken.count.prompt import Parts
 from llmtoken.count.tokenizer import Tokenizer
@@ -36,10 +36,10 @@ class Counter:
         sides = Sides(extraction, self._tokenizers)
         filled = usage
         if usage.input_tokens is None and (said := sides.prompt()):
-            filled = replace(filled, input_tokens=self._corrected(inference, _input_side(said), sides.input(said)))
+            filled = replace(filled, input_tokens=self._corrected(sides, _input_side(said), sides.input(said)))
         if usage.output_tokens is None and (answer := extraction.completion()):
             thought = sides.reasoning(answer)
-            output = self._corrected(inference, _output_side(answer), sides.answer(answer) + (thought or 0))
+            output = self._corrected(sides, _output_side(answer), sides.answer(answer) + (thought or 0))
             shown = None if thought is None else min(thought, output)
             filled = replace(filled, output_tokens=output, reasoning_output_tokens=shown)
         if filled == usage:
@@ -58,7 +58,8 @@ class Counter:
         usage = inference.usage
         if usage.source != "reported" or not (extraction.complete and extraction.countable):
             return ()
-        if self._calibration is None or not self._calibration.wants(inference.provider_name or "", _model(inference)):
+        model = inference.response_model or inference.request_model or ""
+        if self._calibration is None or not self._calibration.wants(inference.provider_name or "", model):
             return ()
         return tuple(self._compare(extraction))
 
@@ -66,23 +67,25 @@ class Counter:
         usage = extraction.inference.usage
         sides = Sides(extraction, self._tokenizers)
         if usage.input_tokens and not usage.input_audio_tokens and (said := sides.prompt()) and _all_text(said):
-            yield from self._held_against(
-                extraction.inference, _input_side(said), sides.input(said), usage.input_tokens
-            )
+            yield from self._held_against(sides, _input_side(said), sides.input(said), usage.input_tokens)
         hidden = usage.reasoning_output_tokens or usage.output_audio_tokens
         if usage.output_tokens and not hidden and (answer := extraction.completion()):
             counted = sides.answer(answer) + (sides.reasoning(answer) or 0)
-            yield from self._held_against(extraction.inference, _output_side(answer), counted, usage.output_tokens)
+            yield from self._held_against(sides, _output_side(answer), counted, usage.output_tokens)
 
-    def _held_against(self, inference: Inference, side: Side, counted: int, reported: int) -> Iterator[Comparison]:
+    def _held_against(self, sides: Sides, side: Side, counted: int, reported: int) -> Iterator[Comparison]:
         if counted:
-            estimated = self._corrected(inference, side, counted)
-            yield Comparison(inference.provider_name or "", _model(inference), side, counted, estimated, reported)
+            estimated = self._corrected(sides, side, counted)
+            yield Comparison(sides.provider, sides.model or "", side, counted, estimated, reported)
 
-    def _corrected(self, inference: Inference, side: Side, counted: int) -> int:
-        if self._calibration is None:
+    def _corrected(self, sides: Sides, side: Side, counted: int) -> int:
+        if self._calibration is None or (sides.exact and side in _EXACT):
             return counted
-        return self._calibration.correct(inference.provider_name or "", _model(inference), side, counted)
+        return self._calibration.correct(sides.provider, sides.model or "", side, counted)
+
+
+_EXACT: tuple[Side, ...] = ("input", "output")
+"""What nothing need be learned of where encoding and frame are known: `Sides.exact`."""
 
 
 class Sides:
@@ -91,6 +94,7 @@ class Sides:
     def __init__(self, extraction: Extraction, tokenizers: TokenizerFiles) -> None:
         inference = extraction.inference
         self._extraction = extraction
+        self.provider = inference.provider_name or ""
         self.model = inference.response_model or inference.request_model
         self.family = family_of(extraction.api, inference.provider_name, self.model)
         own = tokenizers.encoder(inference.response_model) or tokenizers.encoder(inference.request_model)
@@ -98,6 +102,9 @@ class Sides:
         self._tokenizer = Tokenizer(own or load(encoding_name(self.model)).encode_ordinary)
         self.ratio = 1.0 if own else self.family.ratio
         """Tokens of the model for each of the tokenizer's."""
+        openai = self.provider in ("openai", "azure.ai.openai") or has_encoding(self.model)
+        self.exact = openai and own is None and self.family.name.startswith("openai")
+        """Whether plain prompts and answers come out exact: OpenAI's models by their own encoding."""
 
     def prompt(self) -> Prompt | None:
         """What was asked, `None` where that isn't to be had."""
@@ -131,10 +138,6 @@ def _output_side(said: Completion) -> Side:
 
 def _all_text(said: Prompt) -> bool:
     return not any(message.images for message in said.messages)
-
-
-def _model(inference: Inference) -> str:
-    return inference.response_model or inference.request_model or ""
 
 
 def _total(inference: Inference, usage: Usage) -> int | None:

@@ -54,13 +54,20 @@ def encoding_name(model: str | None) -> EncodingName:
     vendors' tokenizers are nearer to it (DESIGN §10). GPT-3's encodings aren't shipped, and
     cl100k is the nearest to them.
     """
-    if not model:
-        return "o200k_base"
+    known = _known(model)
+    return "o200k_base" if known is None or known.startswith("o200k") else "cl100k_base"
+
+
+def has_encoding(model: str | None) -> bool:
+    """Whether a model's own encoding is known, and is one of those shipped."""
+    return _known(model) in PATTERNS
+
+
+def _known(model: str | None) -> str | None:
     try:
-        known = encoding_name_for_model(model.lower().rpartition("/")[2])
+        return encoding_name_for_model(model.lower().rpartition("/")[2]) if model else None
     except KeyError:
-        return "o200k_base"
-    return "o200k_base" if known.startswith("o200k") else "cl100k_base"
+        return None
 
 
 def load(name: EncodingName) -> Encoding:
