@@ -50,7 +50,7 @@ def ask(base_url: str, path: str, body: dict[str, Any], **headers: str) -> Answe
 
 
 def ask_plain_traefik(base_url: str, path: str, body: dict[str, Any], **headers: str) -> Answer:
-    """The control. Plain Traefik cuts about one very fast reply in 150 short, which is not what we compare with."""
+    """The control. Plain Traefik cuts about one quick stream in 70 short, which is not what we compare with."""
     for _ in range(5):
         with suppress(httpx.RemoteProtocolError):
             return ask(base_url, path, body, **headers)
@@ -157,3 +157,13 @@ def lasting(answer: Answer) -> tuple[int, str, str]:
     text = re.sub(r'"(id|item_id|created|created_at|completed_at)": ?("\w+-?\w+"|\d+)', r'"\1":0', answer.body.decode())
     text = re.sub(r'"(\w+_ms|\w+_per_second)":[\d.e+-]+', r'"\1":0', text)
     return answer.status, answer.headers["content-type"], text
+
+
+@pytest.mark.parametrize("announced", [True, False], ids=["with a length", "in chunks"])
+def test_quick_replies_are_all_whole(world: World, stage: Stage, announced: bool) -> None:
+    # Plain Traefik cuts about one in a hundred: its transport asks for the request's body once too often.
+    stage.upstream.reply = Reply([b"quick"])
+    body = b'{"model": "m"}'
+    with httpx.Client(base_url=world.traefik.url, headers=stage.header) as client:
+        for _ in range(300):
+            assert client.post("/v1/chat/completions", content=body if announced else iter([body])).content == b"quick"

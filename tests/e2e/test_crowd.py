@@ -49,8 +49,7 @@ class Crowd:
 
 @pytest.fixture(scope="module")
 def crowd(world: World) -> Crowd:
-    before = world.audit.sums()
-    assert eventually(world.in_prometheus, before) == before
+    before = world.settled()
     llama = world.in_llama(0)
 
     async def call(client: httpx.AsyncClient, number: int) -> tuple[str, int]:

@@ -174,7 +174,7 @@ def test_an_error_of_llama_cpp_has_its_type_and_no_tokens(
 
 
 def test_an_error_costs_no_tokens_in_prometheus_either(world: World) -> None:
-    before = world.audit.sums()
+    before = world.settled()
     mark = new_mark()
     httpx.post(f"{world.traefik.url}/v1/chat/completions", content=f'{{"messages": "{mark}"}}')
     world.audit.row(mark)
@@ -222,6 +222,7 @@ def test_a_path_that_nobody_knows_is_audited_as_unknown(world: World, stage: Sta
 
 def test_a_path_that_nobody_knows_is_counted_as_a_request(world: World, stage: Stage) -> None:
     post(world, stage, Reply([b"ok"], "text/plain"), "/v9/weather")
+    world.settled()
     unknown = world.audit.sums("usage_source = 'unknown'")
     assert unknown.calls > 0
     assert eventually(lambda: world.in_prometheus(llmtoken_usage_source="unknown"), unknown) == unknown

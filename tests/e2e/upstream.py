@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from typing import BinaryIO
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,8 @@ class Upstream:
             with connection.makefile("rb") as stream:
                 line, *lines = iter(lambda: stream.readline().strip().decode(), "")
                 headers = {name.lower(): value.strip() for name, _, value in (text.partition(":") for text in lines)}
-                body = stream.read(int(headers.get("content-length", 0)))
+                chunked = "transfer-encoding" in headers
+                body = _unchunk(stream) if chunked else stream.read(int(headers.get("content-length", 0)))
             self.requests.append(Request(line, headers, body, time.monotonic()))
             reply = self.reply
             head = [f"HTTP/1.1 {reply.status}", f"Content-Type: {reply.content_type}", *reply.headers]
@@ -63,6 +65,15 @@ class Upstream:
                 connection.sendall(b"%x\r\n%b\r\n" % (len(piece), piece))
             if not reply.cut:
                 connection.sendall(b"0\r\n\r\n")
+
+
+def _unchunk(stream: BinaryIO) -> bytes:
+    body = b""
+    while size := int(stream.readline(), 16):
+        body += stream.read(size)
+        stream.readline()
+    stream.readline()
+    return body
 
 
 @contextmanager

@@ -119,6 +119,14 @@ class World:
 
     # ── The books ───────────────────────────────────────────────────────────────────────
 
+    def settled(self) -> Sums:
+        """What the books say once all that went before is in them: reports come in order, so a new one is the last."""
+        mark = new_mark()
+        httpx.get(f"{self.traefik.url}/{mark}")
+        self.audit.row(mark)
+        wait_for(lambda: self.in_prometheus() == self.audit.sums())
+        return self.audit.sums()
+
     def in_prometheus(self, **labels: str) -> Sums:
         """What Prometheus has scraped so far, asked for in PromQL."""
         chosen = "{" + ",".join(f'{name}="{value}"' for name, value in labels.items()) + "}"
