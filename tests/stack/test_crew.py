@@ -106,6 +106,20 @@ def test_a_program_that_is_killed_later_interrupts_the_work(part: Make) -> None:
         asyncio.run(work())
 
 
+def test_work_that_fails_because_a_program_died_is_explained_by_the_death(part: Make) -> None:
+    mortal = SERVER.replace(
+        "def do_GET(self):", "def do_POST(self):\n        import os; os.abort()\n    def do_GET(self):"
+    )
+
+    async def work() -> None:
+        each = part("mortal", mortal)
+        async with running([each], quiet()) as team, httpx.AsyncClient(trust_env=False) as client:
+            await team.during(client.post(each.ready))
+
+    with pytest.raises(StackError, match="mortal was killed by SIGABRT"):
+        asyncio.run(work())
+
+
 def test_a_program_that_never_gets_ready_is_given_up_with_what_it_said(
     part: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -27,6 +27,8 @@ STOP_PATIENCE = 15.0
 """Seconds that a program gets to stop. Traefik gives open requests 10 of them."""
 POLL = 0.05
 """Seconds between two questions whether a program is ready."""
+DEATH_PATIENCE = 1.0
+"""Seconds that a death may take to become known after work has failed."""
 TAIL_LINES = 15
 
 T = TypeVar("T")
@@ -79,6 +81,9 @@ class Crew:
         deaths = {asyncio.ensure_future(process.wait()): part for part, process in self._running}
         try:
             await asyncio.wait((task, *deaths), return_when=asyncio.FIRST_COMPLETED)
+            if task.done() and not task.cancelled() and task.exception():
+                # A program's death breaks connections before it is known itself.
+                await asyncio.wait(deaths, timeout=DEATH_PATIENCE, return_when=asyncio.FIRST_COMPLETED)
             for death, part in deaths.items():
                 if death.done():
                     _died(part, death.result())

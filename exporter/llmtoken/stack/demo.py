@@ -31,6 +31,7 @@ from llmtoken.stack.plan import Options
 
 PATIENCE = 20.0
 """Seconds from the last reply until the last call is in the audit and on the metrics."""
+_WHY = "the logs of Traefik and the demo model server say why"
 COUNTERS = "gen_ai_client_inference_usage_"
 
 _COLUMNS = "started_at, path, request_model, stream, http_status, input_tokens, output_tokens, usage_source, error_type"
@@ -107,11 +108,14 @@ async def _demo(folder: Path, out: Console, progress: Console) -> None:
 async def _send(client: httpx.AsyncClient, proxy: str) -> None:
     """Send the requests one after the other, so that rows and books are in the same order."""
     for request in REQUESTS:
-        reply = await client.post(proxy + request.path, json=request.body)
+        try:
+            reply = await client.post(proxy + request.path, json=request.body)
+        except httpx.HTTPError as error:
+            raise StackError(f"{request.path} got no whole answer through Traefik: {error}", hint=_WHY) from error
         if reply.status_code != request.status:
             raise StackError(
                 f"{request.path} answered {reply.status_code} instead of {request.status}: {reply.text[:500]}",
-                hint="the logs of Traefik and the demo model server say why",
+                hint=_WHY,
             )
 
 
