@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -16,20 +16,16 @@ import pytest
 from e2e import upstream
 from e2e.upstream import Reply
 from e2e.world import Stage, World, eventually, new_mark
-from llmtoken.count.encodings import load
 from support import model_server
 from support.collector import wait_for
 
 ENDLESS = {"stream": True, "max_tokens": 8000, "temperature": 0, "ignore_eos": True}
 """A stream that takes llama.cpp many seconds, so that it is cut in the middle for certain."""
 
-FRAME = 2
-"""Tokens that an estimate may add for what a model's family puts around a text, and for rounding."""
 
-
-def tiktokens(text: str) -> int:
-    """How many tokens our estimate has for a text, asked of tiktoken itself."""
-    return len(load("o200k_base").encode_ordinary(text))
+def near(estimate: int, fewest: int, most: int) -> bool:
+    """Whether an estimate fits what llama.cpp made, whose tokenizer isn't ours: by half, and for a frame around it."""
+    return 0.5 * fewest <= estimate <= 1.5 * most + 2
 
 
 def texts(lines: Iterator[str]) -> Iterator[str]:
@@ -42,41 +38,43 @@ def texts(lines: Iterator[str]) -> Iterator[str]:
 # ── The client leaves ───────────────────────────────────────────────────────────────────
 
 
+@dataclass(frozen=True)
+class Left:
+    """A client that closed the connection in the middle of a stream of llama.cpp."""
+
+    row: sqlite3.Row
+    got: list[str]
+    """The pieces that it had got, a token each."""
+    made: int
+    """Tokens that llama.cpp had made."""
+
+
 @pytest.fixture(scope="module")
-def left(world: World) -> tuple[sqlite3.Row, str, str]:
-    """A client that closed the connection in the middle: the row, what it had got, and what llama.cpp had made."""
+def left(world: World) -> Left:
     mark = new_mark()
     body = {**ENDLESS, "messages": [{"role": "user", "content": mark}]}
     before = world.model_server.truth()
     with httpx.stream("POST", f"{world.traefik.url}/v1/chat/completions", json=body, timeout=60) as answer:
-        got = "".join(islice(texts(answer.iter_lines()), 20))
+        got = list(islice(filter(None, texts(answer.iter_lines())), 20))
     row = world.audit.row(mark)
     # llama.cpp counts a call when it lets go of it.
     made = wait_for(lambda: world.model_server.truth().output - before.output)
-    whole = httpx.post(
-        f"{world.model_server.url}/v1/chat/completions", json={**body, "stream": False, "max_tokens": made}, timeout=60
-    ).json()
-    return row, got, whole["choices"][0]["message"]["content"]
+    return Left(row, got, made)
 
 
-def test_a_client_that_leaves_is_named_and_is_no_error_of_the_server(left: tuple[sqlite3.Row, str, str]) -> None:
-    row, _, _ = left
-    assert (row["aborted"], row["http_status"], row["stream"]) == ("client", 200, 1)
-    assert row["usage_source"] == "partial"
+def test_a_client_that_leaves_is_named_and_is_no_error_of_the_server(left: Left) -> None:
+    assert (left.row["aborted"], left.row["http_status"], left.row["stream"]) == ("client", 200, 1)
+    assert left.row["error_type"] is None
 
 
-def test_a_client_that_leaves_is_counted_for_what_had_passed_and_not_for_more(
-    left: tuple[sqlite3.Row, str, str],
-) -> None:
-    row, got, made = left
-    assert made.startswith(got)
-    assert 0 < tiktokens(got) <= row["output_tokens"] <= tiktokens(made) + FRAME
-    assert row["input_tokens"] > 0
+def test_a_client_that_leaves_is_counted_for_what_had_passed_and_not_for_more(left: Left) -> None:
+    assert left.row["usage_source"] == "partial"
+    assert near(left.row["output_tokens"], len(left.got), left.made)
+    assert left.row["input_tokens"] > 0
 
 
-def test_llama_cpp_hears_through_the_plugin_that_the_client_left(left: tuple[sqlite3.Row, str, str]) -> None:
-    _, _, made = left
-    assert tiktokens(made) < ENDLESS["max_tokens"] / 2
+def test_llama_cpp_hears_through_the_plugin_that_the_client_left(left: Left) -> None:
+    assert len(left.got) <= left.made < ENDLESS["max_tokens"] / 2
 
 
 def test_a_client_that_hangs_up_after_the_end_has_not_broken_anything_off(world: World) -> None:
@@ -98,30 +96,32 @@ def test_a_client_that_hangs_up_after_the_end_has_not_broken_anything_off(world:
 
 
 @pytest.fixture(scope="module")
-def killed(world: World, model: Path) -> tuple[sqlite3.Row, str]:
+def killed(world: World, model: Path) -> tuple[sqlite3.Row, list[str]]:
     """A llama.cpp that was killed in the middle of a stream: the row, and what the client had got."""
     mark = new_mark()
     body = {**ENDLESS, "messages": [{"role": "user", "content": mark}]}
     with model_server.running(model) as victim, world.route(victim.url) as header:
         url = f"{world.traefik.url}/v1/chat/completions"
         with httpx.stream("POST", url, json=body, headers=header, timeout=60) as answer:
-            pieces = texts(answer.iter_lines())
-            got = [next(pieces), next(pieces)]
+            pieces = filter(None, texts(answer.iter_lines()))
+            got = [next(pieces)]
             victim.kill()
             with pytest.raises(httpx.RemoteProtocolError):
                 got.extend(pieces)  # keeps what came before the error
-    return world.audit.row(mark), "".join(got)
+    return world.audit.row(mark), got
 
 
-def test_a_server_that_dies_in_a_stream_is_named(killed: tuple[sqlite3.Row, str]) -> None:
+def test_a_server_that_dies_in_a_stream_is_named(killed: tuple[sqlite3.Row, list[str]]) -> None:
     row, _ = killed
     assert (row["aborted"], row["http_status"], row["stream"]) == ("upstream", 200, 1)
 
 
-def test_a_server_that_dies_in_a_stream_is_counted_for_what_the_client_got(killed: tuple[sqlite3.Row, str]) -> None:
+def test_a_server_that_dies_in_a_stream_is_counted_for_what_had_passed(
+    killed: tuple[sqlite3.Row, list[str]],
+) -> None:
     row, got = killed
     assert row["usage_source"] == "partial"
-    assert tiktokens(got) <= row["output_tokens"] <= tiktokens(got) + FRAME
+    assert near(row["output_tokens"], len(got), len(got))
 
 
 def test_a_stream_cut_in_the_middle_of_an_event_keeps_the_events_before(world: World, stage: Stage) -> None:
