@@ -381,7 +381,8 @@ func (s *sender) complain(problem, detail string) {
 	if problem == s.complaint && time.Since(s.complained) < complainEvery {
 		return
 	}
-	s.complaint, s.complained = problem, time.Now()
+	s.complaint = problem // one by one: Yaegi loses the variable of an assignment that also has a call
+	s.complained = time.Now()
 	log.Printf("llmtoken: %s (%s)", problem, detail)
 }
 
