@@ -295,6 +295,16 @@ def test_a_server_that_gives_every_reply_the_same_id_is_counted_in_full(collecto
         assert database.execute("SELECT sum(input_tokens) FROM calls").fetchone() == (3 * 70,)
 
 
+def test_a_count_past_all_reason_is_neither_stored_nor_shown(collector: Collector) -> None:
+    usage = {"prompt_tokens": 2**41, "completion_tokens": 30}
+    said = {"id": "c", "object": "chat.completion", "model": "m", "choices": [], "usage": usage}
+    send(collector, report(0, "POST", "/v1/chat/completions", {"model": "m", "messages": []}, said))
+    assert (collector.call("request-0")["input_tokens"], collector.call("request-0")["output_tokens"]) == (None, 30)
+    exposed = collector.client.get("/metrics").text
+    assert "gen_ai_client_inference_usage_input_tokens_total{" not in exposed
+    assert sum_samples(exposed, "gen_ai_client_inference_usage_output_tokens_total") == 30
+
+
 def test_how_fast_a_stored_reply_was_fetched_is_no_speed_of_a_model(collector: Collector) -> None:
     job = JOBS["response"]
     send(collector, fetching(job, 1, job.done))

@@ -76,3 +76,8 @@ def test_what_warms_up_is_read_to_the_end() -> None:
     assert found.problems == ()
     assert found.record.call.usage_source == "estimated"
     assert found.record.call.cost is not None
+
+
+def test_a_report_without_an_id_gets_one_that_grows_with_time() -> None:
+    ids = [reading.read(report(request_id=None), SETTINGS).record.call.request_id for _ in range(50)]
+    assert ids == sorted(set(ids))

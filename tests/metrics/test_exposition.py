@@ -126,6 +126,14 @@ def test_a_number_that_cannot_be_read_is_left_out_and_the_rest_is_shown(
     assert "Callback failed for instrument llmtoken.queue.bytes" in caplog.text
 
 
+def test_a_size_that_nobody_knows_is_left_out(metrics: Metrics, caplog: pytest.LogCaptureFixture) -> None:
+    metrics.watch(queue_reports=lambda: 5, queue_bytes=lambda: 6, database_bytes=lambda: None)
+    text = metrics.exposition(None)[0].decode()
+    assert "llmtoken_queue_bytes 6.0" in text
+    assert "llmtoken_database_bytes " not in text
+    assert not caplog.records
+
+
 @pytest.fixture
 def hasty_threads() -> Iterator[None]:
     """Let threads take turns so often that they meet in the narrowest place."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Self
 
 from sqlalchemy import Column, Connection, Row, Select, func, select, text
@@ -90,13 +90,14 @@ class Reader:
         with self._reading() as connection:
             return calibration.load(connection)
 
-    def size_bytes(self) -> int:
-        """Space the database takes on disk, in bytes; SQLite's write-ahead log is part of it."""
+    def size_bytes(self) -> int | None:
+        """Space the database takes on disk, in bytes, SQLite's write-ahead log included; `None` when it doesn't say."""
         path = self._connections.path
         if path is not None:
             return size(path) + size(path.with_name(f"{path.name}-wal"))
-        with self._reading() as connection:
+        with suppress(StorageUnavailable), self._reading() as connection:
             return int(connection.execute(text("SELECT pg_database_size(current_database())")).scalar_one())
+        return None
 
     def close(self) -> None:
         """Let go of the database; reads then raise `StorageUnavailable`."""

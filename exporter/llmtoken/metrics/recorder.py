@@ -160,9 +160,9 @@ class Metrics:
         *,
         queue_reports: Callable[[], int],
         queue_bytes: Callable[[], int],
-        database_bytes: Callable[[], int],
+        database_bytes: Callable[[], int | None],
     ) -> None:
-        """Show these numbers; each is asked for at every scrape, in the scraping thread. Call once."""
+        """Show these numbers, but for `None`; each is asked for at every scrape, in the scraping thread. Call once."""
         for instrument, read in (
             (instruments.QUEUE_REPORTS, queue_reports),
             (instruments.QUEUE_BYTES, queue_bytes),
@@ -278,8 +278,9 @@ def _known(*pairs: tuple[str, str | int | bool | None]) -> _Attributes:
     return tuple((key, value) for key, value in pairs if value is not None and value != "")
 
 
-def _observe(read: Callable[[], int], _: CallbackOptions) -> Iterable[Observation]:
-    return (Observation(read()),)
+def _observe(read: Callable[[], int | None], _: CallbackOptions) -> Iterable[Observation]:
+    value = read()
+    return () if value is None else (Observation(value),)
 
 
 def _wants_openmetrics(accept: str) -> bool:
