@@ -16,7 +16,8 @@ from typing import get_args
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from llmtoken.count import Calibration, Counter, encodings
-from llmtoken.count.calibration import WINDOW, Side, correction
+from llmtoken.count.calibration import WINDOW
+from llmtoken.count.correction import Side, correction
 from llmtoken.count.tokenizer import EXACT, Tokenizer
 from llmtoken.inference import Completion, Extraction, Inference, Message, Prompt
 from support import estimates

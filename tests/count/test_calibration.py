@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
-from typing import Any, get_args
+from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from llmtoken.count.calibration import (
-    LEAST,
-    MODELS,
-    RARELY,
-    WINDOW,
-    Calibration,
-    Comparison,
-    Lesson,
-    Pair,
-    Side,
-    correction,
-)
+from llmtoken.count.calibration import MODELS, RARELY, WINDOW, Calibration, Comparison, Lesson
+from llmtoken.count.correction import LEAST, Pair, Side
 
 NAMES = ("openai", "gpt-4o")
 
@@ -61,11 +48,6 @@ def test_a_prompt_that_the_provider_adds_is_learned_as_an_offset() -> None:
 def test_both_are_learned_together_where_both_are_there() -> None:
     calibration = taught(*((n, round(n * 1.3) + 190) for n in (5, 40, 80, 120, 200, 700, 900)))
     assert calibration.correct(*NAMES, "input", 400) == pytest.approx(710, abs=2)
-
-
-def test_a_reply_has_no_hidden_prompt_so_only_one_thing_is_learned_of_it() -> None:
-    found = correction([(n, round(n * 1.3) + 190) for n in (5, 40, 80, 120, 200, 700, 900)], "output")
-    assert found.ratio == 1 or found.offset == 0
 
 
 @pytest.mark.parametrize("side", ["input", "output"])
@@ -112,23 +94,6 @@ def test_old_calls_are_forgotten_when_the_provider_changes() -> None:
     before = [(number, number * 2) for number in range(100, 100 + WINDOW)]
     after = [(number * 10, number * 13) for number in range(100, 100 + WINDOW)]
     assert taught(*before, *after).correct(*NAMES, "input", 100) == 130
-
-
-COUNTS = st.integers(1, 10**7)
-PAIRS = st.lists(st.tuples(COUNTS, COUNTS), max_size=WINDOW)
-
-
-@given(PAIRS, COUNTS, st.sampled_from(get_args(Side)))
-def test_no_traffic_whatever_leads_to_an_estimate_without_sense(pairs: list[Pair], counted: int, side: Side) -> None:
-    estimate = correction(pairs, side)(counted)
-    assert max(1, counted // 4 - 1) <= estimate <= 4 * counted + max((reported for _, reported in pairs), default=0)
-
-
-@given(PAIRS, COUNTS, st.integers())
-def test_the_order_of_the_calls_in_the_window_does_not_matter(pairs: list[Pair], counted: int, seed: int) -> None:
-    shuffled = list(pairs)
-    random.Random(seed).shuffle(shuffled)  # noqa: S311 - not a secret
-    assert correction(pairs, "input")(counted) == correction(shuffled, "input")(counted)
 
 
 # ── Whose turn it is ────────────────────────────────────────────────────────────────────
@@ -197,6 +162,12 @@ def test_models_not_met_for_long_are_forgotten_here_and_where_they_are_kept() ->
     lessons = kept(calibration)
     assert ("openai", "gpt-4o", "input", ()) in lessons
     assert len(lessons) == MODELS + 1
+
+
+def test_numbers_without_sense_are_not_learned() -> None:
+    calibration = taught(*((number, 10**400) for number in range(1, 20)))
+    assert calibration.correct(*NAMES, "input", 100) == 100
+    assert kept(calibration) == []
 
 
 @pytest.mark.parametrize(

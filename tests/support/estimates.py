@@ -13,7 +13,7 @@ from statistics import mean, median
 from typing import Any
 
 from llmtoken.count import Calibration, Comparison, Counter
-from llmtoken.count.calibration import LEAST
+from llmtoken.count.correction import LEAST
 from llmtoken.count.families import family_of
 from llmtoken.decode import decode
 from llmtoken.extract import extract

@@ -2,11 +2,8 @@
 
 Where a model's calls carry usage, a few of them are counted all the same. From these pairs
 each model learns how to correct a count, and calls of it that carry no usage profit. Owns the
-windows of pairs, the choice of the correction, and whose turn it is to be compared. Must not
-know texts, tokenizers or storage.
-
-A correction follows from the pairs in the window alone, so the same observations always
-give the same estimate. What was tried and how well it did: docs/adr/counting.md.
+windows of pairs and whose turn it is to be compared; what follows from the pairs is
+`llmtoken.count.correction`'s business. Must not know texts, tokenizers or storage.
 """
 
 from __future__ import annotations
@@ -15,18 +12,12 @@ import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
-from statistics import median
 from typing import Any, Literal, NamedTuple, get_args
 
-Side = Literal["input", "input with tools", "output", "output with calls"]
-"""What is learned apart: offered tools bring a hidden prompt with them, and a call of one has a frame of its own."""
+from llmtoken.count.correction import Correction, Pair, Side, correction
 
 WINDOW = 32
 """Pairs that are remembered of each side of a model, each once; older ones are forgotten."""
-
-LEAST = 5
-"""Pairs that a side must have before they are believed: a probe that asks the same again and again is one."""
 
 RARELY = 50
 """Once a side of a model was compared `WINDOW` times, one in this many of its calls is compared."""
@@ -34,20 +25,11 @@ RARELY = 50
 MODELS = 256
 """Models that are remembered; beyond that the one not compared for longest is forgotten."""
 
+LARGEST = 2**40
+"""Tokens that a pair may have; the audit keeps no more either, and a float holds them exactly."""
+
 LONGEST = 200
 """Characters of a model's or a provider's name; longer ones aren't learned, they come from clients."""
-
-WORTH = 0.7
-"""A correction is taken only if the window's median error falls below this share of the simpler one's."""
-
-NOISE = 1
-"""A side whose counts are off by no more tokens than this in the median is left as it is."""
-
-STEEPEST = 4.0
-"""Largest ratio of a correction, and the inverse of the smallest: beyond it something else is wrong."""
-
-Pair = tuple[int, int]
-"""What we counted uncorrected, and what was reported. Neither is 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,67 +62,6 @@ class Lesson(NamedTuple):
     model: str
     side: str
     pairs: tuple[Pair, ...]
-
-
-# ── Corrections ────────────────────────────────────────────────────────────────────────
-
-
-@dataclass(frozen=True, slots=True)
-class Correction:
-    """From a count to a better one: `ratio * counted + offset`."""
-
-    ratio: float = 1.0
-    offset: float = 0.0
-
-    def __call__(self, counted: int) -> int:
-        """The corrected count; nothing stays nothing, and something is never all taken away."""
-        if not counted:
-            return 0
-        return max(1, round(counted / STEEPEST), round(self.ratio * counted + self.offset))
-
-
-def correction(pairs: Sequence[Pair], side: Side) -> Correction:
-    """The simplest correction that serves these pairs well.
-
-    In this order: none, a ratio (another tokenizer), an offset (a prompt that the provider
-    adds), for input both. Medians throughout, so that a minority of odd calls (hidden
-    reasoning, files we can't see) changes nothing.
-    """
-    best = Correction()
-    if len(pairs) < LEAST or median(abs(counted - reported) for counted, reported in pairs) <= NOISE:
-        return best
-    error = _error(best, pairs)
-    for fit in (_ratio, _offset, *(() if side.startswith("output") else (_line,))):
-        candidate = fit(pairs)
-        found = _error(candidate, pairs)
-        if found < WORTH * error:
-            best, error = candidate, found
-    return best
-
-
-def _ratio(pairs: Sequence[Pair]) -> Correction:
-    found = median(reported / counted for counted, reported in pairs)
-    return Correction(ratio=min(STEEPEST, max(1 / STEEPEST, found)))
-
-
-def _offset(pairs: Sequence[Pair]) -> Correction:
-    return Correction(offset=median(reported - counted for counted, reported in pairs))
-
-
-def _line(pairs: Sequence[Pair]) -> Correction:
-    """Theil and Sen's estimator: the median slope of all lines through two points."""
-    slopes = [(b[1] - a[1]) / (b[0] - a[0]) for a, b in combinations(pairs, 2) if a[0] != b[0]]
-    if not slopes:
-        return _offset(pairs)
-    ratio = min(STEEPEST / 2, max(2 / STEEPEST, median(slopes)))
-    return Correction(ratio, median(reported - ratio * counted for counted, reported in pairs))
-
-
-def _error(candidate: Callable[[int], int], pairs: Sequence[Pair]) -> float:
-    return median(abs(candidate(counted) - reported) / reported for counted, reported in pairs)
-
-
-# ── What is remembered ─────────────────────────────────────────────────────────────────
 
 
 @dataclass(slots=True)
@@ -205,7 +126,8 @@ class Calibration:
         """Take these to heart, in their order."""
         with self._lock:
             for seen in comparisons:
-                self._add(seen.provider, seen.model, seen.side, (seen.counted, seen.reported))
+                if _sound(pair := (seen.counted, seen.reported)):
+                    self._add(seen.provider, seen.model, seen.side, pair)
 
     def keep(self, by: Callable[[Sequence[Lesson]], None], *, least: int = 1) -> None:
         """Hand what has changed since the last time to `by`, if that is at least `least` pairs.
@@ -254,7 +176,7 @@ class Calibration:
 def _sound(pair: Any) -> bool:
     match pair:
         case (int(counted), int(reported)):
-            return counted > 0 and reported > 0
+            return 0 < counted <= LARGEST and 0 < reported <= LARGEST
     return False
 
 

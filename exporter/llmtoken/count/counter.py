@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from llmtoken.count import completion, prompt
-from llmtoken.count.calibration import Calibration, Comparison, Side
+from llmtoken.count.calibration import Calibration, Comparison
+from llmtoken.count.correction import Side
 from llmtoken.count.encodings import encoding_name, has_encoding, load
 from llmtoken.count.families import family_of
 from llmtoken.count.prompt import Parts
