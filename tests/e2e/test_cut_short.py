@@ -153,20 +153,21 @@ def no_tokens(row: sqlite3.Row) -> bool:
 @pytest.mark.parametrize(
     ("path", "body", "status", "error_type"),
     [
-        ("/v1/chat/completions", '{"messages": [%s', 400, "invalid_request_error"),
-        ("/v1/chat/completions", '{"model": "%s"}', 400, "invalid_request_error"),
-        ("/v1/messages", '{"messages": ["%s"]}', 400, "invalid_request_error"),
-        ("/v1/responses", '{"input": 5, "user": "%s"}', 400, "invalid_request_error"),
-        ("/v1/embeddings", '{"user": "%s"}', 400, "invalid_request_error"),
-        ("/v1/rerank", '{"query": "%s", "documents": []}', 501, "not_supported_error"),
-        ("/v1/nowhere", '{"prompt": "%s"}', 404, "not_found_error"),
+        ("/v1/chat/completions", '{"messages": [MARK', 400, "invalid_request_error"),
+        ("/v1/chat/completions", '{"model": "MARK"}', 400, "invalid_request_error"),
+        ("/v1/messages", '{"messages": ["MARK"]}', 400, "invalid_request_error"),
+        ("/v1/responses", '{"input": 5, "user": "MARK"}', 400, "invalid_request_error"),
+        ("/v1/embeddings", '{"user": "MARK"}', 400, "invalid_request_error"),
+        ("/v1/rerank", '{"query": "MARK", "documents": []}', 501, "not_supported_error"),
+        ("/v1/nowhere/MARK", "{}", 404, "not_found_error"),
     ],
 )
 def test_an_error_of_llama_cpp_has_its_type_and_no_tokens(
     world: World, path: str, body: str, status: int, error_type: str
 ) -> None:
     mark = new_mark()
-    answer = httpx.post(world.traefik.url + path, content=body % mark)
+    url = world.traefik.url + path.replace("MARK", mark)
+    answer = httpx.post(url, content=body.replace("MARK", mark))
     assert answer.status_code == status
     row = world.audit.row(mark)
     assert (row["http_status"], row["error_type"], row["usage_source"]) == (status, error_type, "unknown")
