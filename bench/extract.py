@@ -8,6 +8,7 @@ The goals are 60 µs for a reply of 2 KB that says its usage, and 500 µs for a 
 from __future__ import annotations
 
 import json
+import re
 import timeit
 from typing import Any
 
@@ -31,8 +32,16 @@ def report(path: str, request: Any, reply: str, content_type: str) -> Report:
         response_body=reply,
         response_headers={"content-type": content_type},
         elapsed_time=1.0,
+        time_to_first_byte=0.1,
+        timeline=timeline(reply),
         aborted="",
     )
+
+
+def timeline(reply: str) -> list[tuple[int, float]]:
+    """A write for every event, as many of them as the plugin keeps."""
+    ends = [found.end() for found in re.finditer("\n\n", reply)]
+    return [(end, 0.1 + number / 1000) for number, end in enumerate(ends)][-1024:]
 
 
 def sse(events: list[Any], *, named: bool = False) -> str:

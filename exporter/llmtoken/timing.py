@@ -9,8 +9,11 @@ https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-metrics/
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections.abc import Sequence
+from operator import sub
+from typing import cast
 
 from llmtoken.exchange import Exchange
 from llmtoken.inference import Timing
@@ -76,18 +79,13 @@ def _mean_gap(first: float | None, last: float | None, chunks: int) -> float | N
 
 def _longest_stall(timeline: Sequence[tuple[int, float]], ends: Sequence[int | None]) -> float | None:
     """The longest time between two writes that each completed an output; `None` when fewer than two outputs left."""
-    known = [end for end in ends if end is not None]
-    if len(known) < len(ends):
-        known = [written for written, _ in timeline]
-    longest, previous, sent = 0.0, None, 0
+    known = [written for written, _ in timeline] if None in ends else cast("Sequence[int]", ends)
+    unsent = [*known, math.inf]
+    sent, times = 0, []
     for written, at in timeline:
-        if sent == len(known):
-            break
-        if known[sent] > written:
-            continue
-        while sent < len(known) and known[sent] <= written:
+        if unsent[sent] <= written:
             sent += 1
-        if previous is not None and at - previous > longest:
-            longest = at - previous
-        previous = at
-    return longest if sent > 1 else None
+            while unsent[sent] <= written:
+                sent += 1
+            times.append(at)
+    return max(0.0, max(map(sub, times[1:], times), default=0.0)) if sent > 1 else None

@@ -9,6 +9,7 @@ import pytest
 
 from llmtoken.exchange import Body, Event, Exchange
 from llmtoken.extract import details, extract
+from llmtoken.extract._chunks import thought_aloud
 from llmtoken.inference import Timing
 from support.exchanges import exchange
 from support.needs import ROOT
@@ -361,6 +362,7 @@ REASONED = {
     ),
     "Cohere's plan": ("/v2/chat", cohere("tool-plan-delta", tool_plan="Hm"), cohere("tool-call-delta")),
     "Ollama": ("/api/chat", {"message": {"thinking": "Hm"}}, {"message": {"content": "Hi"}}),
+    "DeepSeek's own tags": (CHAT, delta(content="<think>"), delta(content="</think>Hi")),
     "Ollama's generate": ("/api/generate", {"thinking": "Hm"}, {"response": "Hi"}),
 }
 TIMELINE = ((100, 0.5), (200, 1.0), (300, 3.0), (400, 3.5))
@@ -389,6 +391,24 @@ def test_where_nothing_is_reasoned_the_first_chunk_is_the_answers(path: str, tho
 def test_a_stream_that_was_cut_while_it_reasoned_has_no_answer(path: str, thought: Any, answer: Any) -> None:
     timing = times(path, thought, thought)
     assert (timing.time_to_first_chunk, timing.time_to_first_answer_chunk) == (0.5, None), answer
+
+
+@pytest.mark.parametrize(
+    ("pieces", "expected"),
+    [
+        (["<think>", "Hm", "</think>", "Hi"], 3),
+        (["\n", "<th", "ink>Hm", "</thi", "nk>\n", "Hi"], 5),
+        (["<think>Hm</think>Hi"], 0),
+        (["<think>", "Hm"], 2),
+        (["Hi", "<think>", "</think>"], 0),
+        (["<thing>"], 0),
+        (["<", "th"], 0),
+        ([" ", "\n"], 0),
+        ([], 0),
+    ],
+)
+def test_thoughts_between_tags_are_told_from_the_answer(pieces: list[str], expected: int) -> None:
+    assert thought_aloud(pieces) == expected
 
 
 # ── The vocabulary ──────────────────────────────────────────────────────────────────────

@@ -277,3 +277,9 @@ def test_spoken_output_is_output() -> None:
     headers, timeline = {"content-type": "text/event-stream"}, [[1, 0.5], [1000, 1.5]]
     read = streamed(spoken, said, response_headers=headers, timeline=timeline)
     assert read.inference.timing.time_to_first_chunk == 1.5
+
+
+def test_moonshot_says_its_usage_in_the_choice_that_it_ends() -> None:
+    last = {"index": 0, "delta": {}, "finish_reason": "stop", "usage": USAGE}
+    extraction = streamed(chunk("a"), {"id": "c1", "choices": [last]}, "[DONE]")
+    assert (extraction.inference.usage, extraction.inference.finish_reasons) == (REPORTED, ("stop",))

@@ -6,7 +6,7 @@ that builds nothing per chunk. Must not know what a choice's output looks like.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from llmtoken.exchange import Event
@@ -33,6 +33,7 @@ def fold(events: tuple[Event, ...], reply: Reply, output: Callable[[int, Json], 
     finish: dict[int, str] = {}
     seen: set[int] = set()
     usage: Any = None
+    inside: Any = None
     telling: Json = {}
     named = False
     ends = reply.output_ends
@@ -58,11 +59,13 @@ def fold(events: tuple[Event, ...], reply: Reply, output: Callable[[int, Json], 
             reason = choice.get("finish_reason")
             if reason and type(reason) is str:
                 finish[index] = reason
-        said = chunk.get("usage")
+                # Moonshot says its usage in the choice that it ends.
+                inside = choice.get("usage")
+        said = chunk.get("usage") or inside
         if not said and ("timings" in chunk or "x_groq" in chunk):
             said = usage_in_timings(mapping(chunk.get("timings"))) or mapping(chunk.get("x_groq")).get("usage")
         if said and type(said) is dict:
-            usage, telling = said, chunk
+            usage, telling = said, (chunk if said is not inside else {"usage": said})
             reply.usage_is_final = bool(seen) and (not choices or seen <= finish.keys())
         if not named:
             # Azure begins with a chunk whose model and id are empty.
@@ -76,3 +79,25 @@ def fold(events: tuple[Event, ...], reply: Reply, output: Callable[[int, Json], 
     reply.finish_reasons = [finish[index] for index in sorted(finish)]
     reply.finished = bool(finish) and seen <= finish.keys()
     reply.usage = openai_usage(usage, reply.model)
+
+
+_OPEN, _CLOSE = "<think>", "</think>"
+
+
+def thought_aloud(pieces: Iterable[str]) -> int:
+    """How many pieces of a text, from the first on, think between tags; 0 for a text that doesn't begin so.
+
+    Servers that run DeepSeek's or Qwen's models without a reasoning parser send the model's own tags.
+    """
+    head = tail = ""
+    number = 0
+    for number, piece in enumerate(pieces, 1):
+        if len(head) < len(_OPEN):
+            head = (head + piece).lstrip()
+            if not head.startswith(_OPEN[: len(head)]):
+                return 0
+        tail = tail[-len(_CLOSE) :] + piece
+        if _CLOSE in tail:
+            answers = bool(tail.partition(_CLOSE)[2].strip())
+            return number - answers
+    return number if head.startswith(_OPEN) else 0

@@ -37,15 +37,12 @@ def streamed(events: tuple[Event, ...], reply: Reply) -> None:
     """
     usage: dict[str, Any] = {}
     blocks: list[Any] = []
-    thoughts, answered = 0, False
     for event in events:
         data = event.data
         if type(data) is not dict:
             continue
         kind = data.get("type")
         if kind == "content_block_delta":
-            answered = answered or mapping(data.get("delta")).get("type") not in THOUGHTS
-            thoughts += not answered
             reply.output_ends.append(event.end)
         elif kind == "content_block_start":
             block = mapping(data.get("content_block"))
@@ -68,9 +65,21 @@ def streamed(events: tuple[Event, ...], reply: Reply) -> None:
             reply.done = True
         elif kind == "error" or event.name == "error":
             reply.error_type = error_in(data) or "error"
-    reply.reasoned = thoughts
+    reply.reasoned = _thoughts(events)
     reply.usage = anthropic_usage(usage)
     details.read({"usage": usage, "content": blocks}, reply.details)
+
+
+def _thoughts(events: tuple[Event, ...]) -> int:
+    """How many deltas came before the first that belongs to the answer."""
+    thoughts = 0
+    for event in events:
+        data = mapping(event.data)
+        if data.get("type") == "content_block_delta":
+            if mapping(data.get("delta")).get("type") not in THOUGHTS:
+                break
+            thoughts += 1
+    return thoughts
 
 
 def prompt(request: Json) -> Prompt | None:

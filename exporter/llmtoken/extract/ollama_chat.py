@@ -7,11 +7,13 @@ Source: https://github.com/ollama/ollama/blob/main/docs/api.md
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from llmtoken.exchange import Body, Event
 from llmtoken.extract import _texts, details
 from llmtoken.extract._api import Api, Json, Reply
+from llmtoken.extract._chunks import thought_aloud
 from llmtoken.extract._errors import error_in
 from llmtoken.extract._fields import integer, items, mapping, mappings, text
 from llmtoken.extract._usage import billable
@@ -47,6 +49,14 @@ def streamed(events: tuple[Event, ...], reply: Reply) -> None:
         reply.model = reply.model or text(data.get("model"))
         reply.error_type = error_in(data) or reply.error_type
     reply.tool_calls = calls
+    reply.reasoned = reply.reasoned or thought_aloud(_contents(events))
+
+
+def _contents(events: tuple[Event, ...]) -> Iterator[str]:
+    for data in (mapping(event.data) for event in events):
+        content = mapping(data.get("message")).get("content") or data.get("response")
+        if content and type(content) is str:
+            yield content
 
 
 def prompt(request: Json) -> Prompt | None:

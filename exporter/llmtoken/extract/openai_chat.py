@@ -8,12 +8,13 @@ Source: https://platform.openai.com/docs/api-reference/chat
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from llmtoken.exchange import Body, Event
 from llmtoken.extract import _texts
 from llmtoken.extract._api import Api, Json, Reply
-from llmtoken.extract._chunks import THOUGHT, fold
+from llmtoken.extract._chunks import THOUGHT, fold, thought_aloud
 from llmtoken.extract._errors import error_in
 from llmtoken.extract._fields import mapping, mappings, text
 from llmtoken.extract._usage import openai_usage
@@ -55,6 +56,16 @@ def streamed(events: tuple[Event, ...], reply: Reply) -> None:
 
     fold(events, reply, output)
     reply.tool_calls = calls.count
+    reply.reasoned = reply.reasoned or thought_aloud(_contents(events))
+
+
+def _contents(events: tuple[Event, ...]) -> Iterator[str]:
+    """What the first choice says, as it comes."""
+    for event in events:
+        for choice in mappings(mapping(event.data).get("choices"))[:1]:
+            content = mapping(choice.get("delta")).get("content")
+            if content and type(content) is str:
+                yield content
 
 
 def _reasoning(delta: Json) -> Any:
