@@ -2,6 +2,8 @@
 SHELL := bash
 .DEFAULT_GOAL := help
 PYTHON ?= python3
+# More options for `make up` and `make test`: make test ARGS="-k server"
+ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 UPSTREAM ?=
@@ -25,8 +27,8 @@ $(VENV)/.dev: $(VENV)/.up requirements/dev.txt
 	@touch $@
 
 .PHONY: up
-up: $(VENV)/.up ## Run collector, Traefik and Prometheus: make up UPSTREAM=http://host:port
-	@$(BIN)/llmtoken up $(if $(UPSTREAM),--upstream $(UPSTREAM))
+up: $(VENV)/.up ## Run collector, Traefik and Prometheus: make up UPSTREAM=http://host:port ARGS=--help
+	@$(BIN)/llmtoken up $(if $(UPSTREAM),--upstream $(UPSTREAM)) $(ARGS)
 
 .PHONY: demo
 demo: $(VENV)/.up ## Send a few requests through everything, show what was counted, stop
@@ -35,6 +37,10 @@ demo: $(VENV)/.up ## Send a few requests through everything, show what was count
 .PHONY: test
 test: $(VENV)/.dev ## Run every test
 	@$(BIN)/pytest $(ARGS)
+
+.PHONY: bench
+bench: $(VENV)/.dev ## Measure, one benchmark after the other; or one: make bench BENCH=bench/ttfb.py
+	@for bench in $(or $(BENCH),$(wildcard bench/*.py)); do echo "── $$bench"; $(BIN)/python $$bench || exit 1; done
 
 .PHONY: docs
 docs: $(VENV)/.dev ## Write the pages, dashboards and settings that are made from code
