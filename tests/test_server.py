@@ -76,6 +76,13 @@ def test_bodies_are_left_out_unless_asked_for(collector: Collector) -> None:
     assert "request_body" not in collector.call("a")
 
 
+def test_details_are_left_out_unless_asked_for(collector: Collector) -> None:
+    reply = {**json.loads(CHAT["response_body"]), "service_tier": "flex"}
+    collector.report(chat(request_id="a", response_body=json.dumps(reply)))
+    assert "details" not in collector.call("a")
+    assert collector.call("a", details=True)["details"] == {"service_tier": "flex"}
+
+
 def test_an_acknowledged_report_is_on_the_metrics(collector: Collector) -> None:
     collector.report(chat())
     assert collector.sample("gen_ai_client_inference_usage_input_tokens_total") == 8

@@ -39,9 +39,9 @@ class Collector:
             "/api/report", content=content, headers={"content-type": "application/x-ndjson", **headers}
         )
 
-    def call(self, request_id: str, *, bodies: bool = False) -> dict[str, Any]:
-        """One row of the audit."""
-        answer = self.client.get(f"/api/calls/{request_id}", params={"bodies": bodies})
+    def call(self, request_id: str, **more: bool) -> dict[str, Any]:
+        """One row of the audit, with its `bodies` or `details` if asked for."""
+        answer = self.client.get(f"/api/calls/{request_id}", params=more)
         assert answer.status_code == 200, answer.text
         row: dict[str, Any] = answer.json()
         return row
