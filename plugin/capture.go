@@ -182,6 +182,11 @@ func finish(x *exchange) {
 	if !x.returned || x.err != nil || x.status == statusClientClosedRequest {
 		x.aborted = blame(x)
 	}
+	if x.status == 0 && x.control != nil && x.returned {
+		// Nobody said a word about the status: then it is 200.
+		x.status = http.StatusOK
+		x.responseHeader = x.ResponseWriter.Header().Clone()
+	}
 	if !x.lock.TryLock() {
 		// The transport is reading, as the upstream answered early. The server is about to close the
 		// body anyway, which ends that.

@@ -128,10 +128,7 @@ func describeResponse(r *report, x *exchange) {
 	r.ResponseBody, r.ResponseEncoding = encodeBody(body)
 	truncated := int64(len(body)) < x.written
 	r.ResponseBytes, r.ResponseTruncated = &x.written, &truncated
-	if x.status == 0 && x.returned { // written to without a word about the status, or not at all
-		r.Status = http.StatusOK
-	}
-	if len(x.marks) > 0 {
+	if x.written > 0 {
 		first := x.marks[0][1]
 		r.TimeToFirstByte = &first
 		r.Timeline = thin(x.marks, maxTimeline)

@@ -255,28 +255,6 @@ def test_a_cut_stream_is_cut_for_the_client_too(set_stage: SetStage) -> None:
     assert (report.aborted, report.response_body, report.status) == ("upstream", "data: 1\n\n", 200)
 
 
-def test_an_answer_before_the_request_is_whole_passes(set_stage: SetStage) -> None:
-    answered = threading.Event()
-
-    def script(wire: Wire, _head: Head) -> None:
-        wire.read_exactly(10)
-        wire.send(b"HTTP/1.1 413 Too Large\r\nContent-Length: 5\r\nConnection: close\r\n\r\nlarge")
-        wire.close()
-        answered.set()
-
-    stage = set_stage(script)
-    wire = stage.connect()
-    wire.send(request("POST", "/v1/files", "Content-Length: 10000000") + b"0123456789")
-    assert answered.wait(PATIENCE)
-    wire.send(bytes(100_000))  # Traefik itself is stuck in reading until some more comes
-
-    assert wire.read_head().status == 413
-    assert wire.read_exactly(5) == b"large"
-    (report,) = stage.collector.wait_for(1)
-    assert (report.status, report.aborted, report.request_truncated) == (413, "", True)
-    assert report.request_content().startswith(b"0123456789")
-
-
 def test_a_reply_that_begins_before_the_request_is_known_to_have_ended_is_whole(set_stage: SetStage) -> None:
     """Plain Traefik cuts some of these replies short: see docs/adr/plugin-data-path.md."""
 

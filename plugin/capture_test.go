@@ -1,0 +1,393 @@
+package llmtoken
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// idle is a sender that only queues, so that a test sees what is handed to it.
+func idle(how shipping) *sender {
+	if how.queueSize == 0 {
+		how.queueSize, how.queueBytes = 1000, 1<<40
+	}
+	return newSender(how, make(chan struct{}))
+}
+
+func tap(next http.HandlerFunc) *Middleware {
+	return &Middleware{next: next, name: "tap", config: CreateConfig(), sender: idle(shipping{})}
+}
+
+// finished gives the only exchange that was queued.
+func finished(t *testing.T, m *Middleware) *exchange {
+	t.Helper()
+	m.sender.lock.Lock()
+	defer m.sender.lock.Unlock()
+	if len(m.sender.queue) != 1 {
+		t.Fatalf("%d exchanges queued, not one", len(m.sender.queue))
+	}
+	return m.sender.queue[0]
+}
+
+func post(body string) *http.Request {
+	return httptest.NewRequest("POST", "http://models.example/v1/chat/completions", strings.NewReader(body))
+}
+
+func TestBothBodiesPassAndAreCopiedUpToTheirLimits(t *testing.T) {
+	m := tap(func(rw http.ResponseWriter, req *http.Request) { _, _ = io.Copy(rw, req.Body) })
+	m.config.MaxRequestBody, m.config.MaxResponseBody = 3, 4
+	rec := httptest.NewRecorder()
+	m.ServeHTTP(rec, post("abcdefgh"))
+
+	r := newReport(finished(t, m), source{})
+	if rec.Body.String() != "abcdefgh" || r.RequestBody != "abc" || r.ResponseBody != "abcd" {
+		t.Fatalf("client got %q, report has %q and %q", rec.Body, r.RequestBody, r.ResponseBody)
+	}
+	if r.RequestBytes != 8 || *r.ResponseBytes != 8 || !r.RequestTruncated || !*r.ResponseTruncated {
+		t.Fatalf("%+v", r)
+	}
+}
+
+func TestTheCopyOfALargeReplyIsBounded(t *testing.T) {
+	m := tap(func(rw http.ResponseWriter, _ *http.Request) {
+		for i := 0; i < 1000; i++ {
+			_, _ = rw.Write(make([]byte, 32768))
+		}
+	})
+	m.config.MaxResponseBody = 100000
+	m.ServeHTTP(httptest.NewRecorder(), post(""))
+	if kept := finished(t, m).responseCopy.Len(); kept > 100000+reviewEvery+32768 {
+		t.Fatalf("%d bytes kept", kept)
+	}
+}
+
+func TestARequestOfUnknownLengthIsCounted(t *testing.T) {
+	m := tap(func(_ http.ResponseWriter, req *http.Request) { _, _ = io.Copy(io.Discard, req.Body) })
+	m.config.MaxRequestBody = 3
+	req := post("abcdefgh")
+	req.ContentLength = -1
+	m.ServeHTTP(httptest.NewRecorder(), req)
+
+	if r := newReport(finished(t, m), source{}); r.RequestBody != "abc" || r.RequestBytes != 8 || !r.RequestTruncated {
+		t.Fatalf("%+v", r)
+	}
+}
+
+// closing is a body as the server's: after Close it answers with an error.
+type closing struct {
+	io.Reader
+	closed bool
+}
+
+func (c *closing) Read(p []byte) (int, error) {
+	if c.closed {
+		return 0, http.ErrBodyReadAfterClose
+	}
+	return c.Reader.Read(p)
+}
+
+func (c *closing) Close() error {
+	c.closed = true
+	return nil
+}
+
+func TestTheEndOfARequestStaysTheEndWhenTheServerHasClosedIt(t *testing.T) {
+	for _, length := range []int64{8, -1} {
+		m := tap(func(_ http.ResponseWriter, req *http.Request) {
+			if length < 0 {
+				_, _ = io.ReadAll(req.Body)
+			} else {
+				_, _ = io.ReadFull(req.Body, make([]byte, length))
+			}
+			_ = req.Body.Close()
+			if n, err := req.Body.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+				t.Errorf("length %d: read %d, %v after the end", length, n, err)
+			}
+		})
+		req := post("")
+		req.Body, req.ContentLength = &closing{Reader: strings.NewReader("abcdefgh")}, length
+		m.ServeHTTP(httptest.NewRecorder(), req)
+	}
+}
+
+func TestReadingOnAfterTheHandlerHasReturnedDoesNotTouchTheCopy(t *testing.T) {
+	var reading sync.WaitGroup
+	reader, writer := io.Pipe()
+	m := tap(func(rw http.ResponseWriter, req *http.Request) {
+		started := make(chan struct{})
+		reading.Add(1)
+		go func() { // as the transport does
+			defer reading.Done()
+			buffer := make([]byte, 4)
+			_, _ = io.ReadFull(req.Body, buffer)
+			close(started)
+			_, _ = io.Copy(io.Discard, req.Body)
+		}()
+		<-started
+		rw.WriteHeader(http.StatusRequestEntityTooLarge)
+	})
+	req := post("")
+	req.Body, req.ContentLength = reader, 1000
+	go func() {
+		for i := 0; i < 100; i++ {
+			if _, err := writer.Write([]byte("abcd")); err != nil {
+				return
+			}
+		}
+	}()
+	m.ServeHTTP(httptest.NewRecorder(), req)
+	r := newReport(finished(t, m), source{})
+	_ = reader.Close()
+	reading.Wait()
+
+	if !strings.HasPrefix(r.RequestBody, "abcd") || r.Status != http.StatusRequestEntityTooLarge || !r.RequestTruncated {
+		t.Fatalf("%+v", r)
+	}
+}
+
+func TestTheFirstFinalStatusIsTheStatus(t *testing.T) {
+	m := tap(func(rw http.ResponseWriter, _ *http.Request) {
+		rw.WriteHeader(http.StatusEarlyHints)
+		rw.WriteHeader(http.StatusTeapot)
+		rw.WriteHeader(http.StatusOK)
+	})
+	m.ServeHTTP(httptest.NewRecorder(), post(""))
+	if x := finished(t, m); x.status != http.StatusTeapot {
+		t.Fatal(x.status)
+	}
+}
+
+func TestAHandlerThatSaysNothingMeans200(t *testing.T) {
+	for _, text := range []string{"", "hello"} {
+		m := tap(func(rw http.ResponseWriter, _ *http.Request) {
+			rw.Header().Set("Content-Type", "text/plain")
+			_, _ = io.WriteString(rw, text)
+		})
+		rec := httptest.NewRecorder()
+		m.ServeHTTP(rec, post(""))
+		r := newReport(finished(t, m), source{})
+		if rec.Code != 200 || r.Status != 200 || r.ResponseBody != text || r.ResponseHeaders["content-type"] != "text/plain" {
+			t.Fatalf("%d %+v", rec.Code, r)
+		}
+	}
+}
+
+// flushes counts the flushes of a reply.
+type flushes struct {
+	*httptest.ResponseRecorder
+	count int
+}
+
+func (f *flushes) Flush() { f.count++ }
+
+func TestAReplyIsFlushedUnlessItIsComplete(t *testing.T) {
+	cases := []struct {
+		length string
+		pieces []string
+		want   int
+	}{
+		{"", []string{"ab", "cd"}, 3},  // with the header, then each piece
+		{"4", []string{"ab", "cd"}, 1}, // the last piece goes with the end of the reply
+		{"4", []string{"abcd"}, 0},
+		{"0", nil, 0},
+	}
+	for _, test := range cases {
+		m := tap(func(rw http.ResponseWriter, _ *http.Request) {
+			if test.length != "" {
+				rw.Header().Set("Content-Length", test.length)
+			}
+			rw.WriteHeader(http.StatusOK)
+			for _, piece := range test.pieces {
+				_, _ = io.WriteString(rw, piece)
+			}
+		})
+		rw := &flushes{ResponseRecorder: httptest.NewRecorder()}
+		m.ServeHTTP(rw, post(""))
+		if rw.count != test.want {
+			t.Errorf("%+v: flushed %d times", test, rw.count)
+		}
+	}
+}
+
+func TestAnUpgradeGetsTheServersOwnWriter(t *testing.T) {
+	var got http.ResponseWriter
+	m := tap(func(rw http.ResponseWriter, _ *http.Request) { got = rw })
+	rec := httptest.NewRecorder()
+	req := post("")
+	req.Header.Set("Upgrade", "websocket")
+	m.ServeHTTP(rec, req)
+
+	r := newReport(finished(t, m), source{})
+	if got != rec || r.Status != 0 || r.ResponseBytes != nil {
+		t.Fatalf("%T %+v", got, r)
+	}
+}
+
+type broken struct{ *httptest.ResponseRecorder }
+
+func (broken) Write([]byte) (int, error) { return 0, errors.New("connection reset") }
+
+func TestWhoEndedAnExchangeEarly(t *testing.T) {
+	abort := func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
+	cases := []struct {
+		name, want string
+		next       http.HandlerFunc
+		rw         http.ResponseWriter
+		gone       bool // the client, at the end
+	}{
+		{"nobody", "", func(http.ResponseWriter, *http.Request) {}, httptest.NewRecorder(), false},
+		{"nobody, client gone afterwards", "", func(http.ResponseWriter, *http.Request) {}, httptest.NewRecorder(), true},
+		{"upstream", "upstream", abort, httptest.NewRecorder(), false},
+		{"client", "client", abort, httptest.NewRecorder(), true},
+		{"client takes no more", "client", func(rw http.ResponseWriter, _ *http.Request) { _, _ = rw.Write([]byte("x")) },
+			broken{httptest.NewRecorder()}, false},
+		{"client before the answer", "client", func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(499) },
+			httptest.NewRecorder(), true},
+		{"nobody, upstream says 499", "", func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(499) },
+			httptest.NewRecorder(), false},
+	}
+	for _, test := range cases {
+		ctx, cancel := context.WithCancel(context.Background())
+		m := tap(func(rw http.ResponseWriter, req *http.Request) {
+			if test.gone {
+				cancel()
+			}
+			test.next(rw, req)
+		})
+		func() {
+			defer func() { _ = recover() }()
+			m.ServeHTTP(test.rw, post("").WithContext(ctx))
+		}()
+		cancel()
+		if x := finished(t, m); x.aborted != test.want {
+			t.Errorf("%s: %q", test.name, x.aborted)
+		}
+	}
+}
+
+func TestAPanicOfTheProxyGoesOnItsWay(t *testing.T) {
+	defer func() {
+		if recover() != http.ErrAbortHandler {
+			t.Fatal("swallowed")
+		}
+	}()
+	tap(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }).ServeHTTP(httptest.NewRecorder(), post(""))
+}
+
+func TestOurOwnPanicDoesNotHarmTheReply(t *testing.T) {
+	m := tap(func(rw http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(rw, "whole") })
+	m.sender = nil
+	rec := httptest.NewRecorder()
+	m.ServeHTTP(rec, post(""))
+	if rec.Body.String() != "whole" {
+		t.Fatal(rec.Body)
+	}
+}
+
+func TestWhatInnerMiddlewaresChangeIsNotReported(t *testing.T) {
+	m := tap(func(_ http.ResponseWriter, req *http.Request) {
+		req.URL.Path, req.URL.RawPath, req.Host, req.Method = "/changed", "", "changed", "PUT"
+		req.Header.Set("Content-Type", "changed/changed")
+	})
+	req := httptest.NewRequest("POST", "http://models.example/model/a%2Fb/invoke", nil)
+	req.Header.Set("Content-Type", "application/json")
+	m.ServeHTTP(httptest.NewRecorder(), req)
+
+	x := finished(t, m)
+	x.requestRest = &io.LimitedReader{}
+	r := newReport(x, source{})
+	if r.Path != "/model/a%2Fb/invoke" || r.Host != "models.example" || r.Method != "POST" ||
+		r.RequestHeaders["content-type"] != "application/json" {
+		t.Fatalf("%+v", r)
+	}
+}
+
+func TestTheTimelineOfALongStreamIsBoundedAndEven(t *testing.T) {
+	const writes, size = 100000, 100
+	m := tap(func(rw http.ResponseWriter, _ *http.Request) {
+		piece := []byte(strings.Repeat("x", size))
+		for i := 0; i < writes; i++ {
+			_, _ = rw.Write(piece)
+		}
+	})
+	m.config.MaxResponseBody = 0
+	m.ServeHTTP(httptest.NewRecorder(), post(""))
+	x := finished(t, m)
+	if len(x.marks) > 2*maxMarks {
+		t.Fatalf("%d marks were kept", len(x.marks))
+	}
+	line := newReport(x, source{}).Timeline
+	if len(line) != maxTimeline || line[0][0] != size || line[len(line)-1][0] != writes*size {
+		t.Fatalf("%d marks, from %v to %v", len(line), line[0], line[len(line)-1])
+	}
+	even := float64(writes*size) / maxTimeline
+	for i := 1; i < len(line); i++ {
+		if gap := line[i][0] - line[i-1][0]; gap <= 0 || gap > 4*even || line[i][1] < line[i-1][1] {
+			t.Fatalf("mark %d: %v after %v", i, line[i], line[i-1])
+		}
+	}
+}
+
+func TestThinningKeepsTheFirstAndTheLast(t *testing.T) {
+	for count := 1; count < 40; count++ {
+		marks := [][2]float64{}
+		for i := 0; i < count; i++ {
+			marks = append(marks, [2]float64{float64(i), 0})
+		}
+		for keep := 0; keep < 45; keep++ {
+			thinned := thin(marks, keep)
+			if thinned[0] != marks[0] || thinned[len(thinned)-1] != marks[count-1] || len(thinned) > count ||
+				(keep >= 2 && len(thinned) > keep) {
+				t.Fatalf("%d of %d: %v", keep, count, thinned)
+			}
+		}
+	}
+}
+
+func TestThroughTheRealProxy(t *testing.T) {
+	upstream := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
+		body, _ := io.ReadAll(req.Body)
+		_, _ = rw.Write(body)
+	}))
+	defer upstream.Close()
+	m := tap(nil)
+	m.config.CaptureUpstream = true
+	m.next = proxyTo(t, upstream.URL)
+	front := httptest.NewServer(m)
+	defer front.Close()
+
+	res, err := http.Post(front.URL, "text/plain", strings.NewReader(strings.Repeat("x", 100000)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(res.Body)
+	_ = res.Body.Close()
+	if err != nil || len(body) != 100000 {
+		t.Fatal(len(body), err)
+	}
+	deadline := time.Now().Add(10 * time.Second)
+	for m.sender.count() == 0 && time.Now().Before(deadline) {
+		time.Sleep(time.Millisecond)
+	}
+	r := newReport(finished(t, m), source{})
+	if r.RequestBytes != 100000 || *r.ResponseBytes != 100000 || "http://"+r.Upstream != upstream.URL {
+		t.Fatalf("%d %d %s", r.RequestBytes, *r.ResponseBytes, r.Upstream)
+	}
+}
+
+func proxyTo(t *testing.T, target string) http.Handler {
+	t.Helper()
+	location, err := url.Parse(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return httputil.NewSingleHostReverseProxy(location)
+}

@@ -1,0 +1,150 @@
+package llmtoken
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+func TestABodyIsTextOrBase64(t *testing.T) {
+	large := bytes.Repeat([]byte{1}, mebibyte)
+	cases := []struct {
+		body     []byte
+		encoding string
+	}{
+		{nil, ""},
+		{[]byte("{\"text\": \"Grüße\"}\r\n\t"), ""},
+		{[]byte{0x1f, 0x8b, 0xff}, "base64"},
+		{[]byte("caf\xc3"), "base64"}, // cut within a character
+		{[]byte{0, 1, 2}, ""},
+		{large, "base64"}, // as text it would be six times as long
+	}
+	for _, test := range cases {
+		text, encoding := encodeBody(test.body)
+		back := []byte(text)
+		if encoding == "base64" {
+			back, _ = base64.StdEncoding.DecodeString(text)
+		}
+		if encoding != test.encoding || !bytes.Equal(back, test.body) {
+			t.Errorf("%.20q: %q", test.body, encoding)
+		}
+	}
+}
+
+func TestClippingCutsAtTheLimitAndKeepsCharactersWhole(t *testing.T) {
+	for _, text := range []string{"", "short", strings.Repeat("x", 300), strings.Repeat("ü", 300), strings.Repeat("\xff", 300)} {
+		clipped := clip(text, maxName)
+		if len(clipped) > maxName || (len(text) > maxName && !utf8.ValidString(clipped)) || !strings.HasPrefix(text, clipped) {
+			t.Errorf("%.10q became %.10q", text, clipped)
+		}
+	}
+}
+
+func TestOnlyAllowedHeadersArePicked(t *testing.T) {
+	header := http.Header{}
+	for name := range secretHeaders {
+		header.Set(name, "secret")
+		if requestHeaders[name] != "" || responseHeaders[name] != "" {
+			t.Errorf("%s is allowed", name)
+		}
+	}
+	for _, extra := range []int{0, 100} { // it must not matter which of the two is longer
+		for i := 0; i < extra; i++ {
+			header.Set("X-Extra-"+strings.Repeat("x", i), "secret")
+		}
+		header.Set("content-type", "text/plain")
+		header.Set("user-agent", strings.Repeat("u", maxLine+1))
+		picked := pick(header, requestHeaders)
+		if len(picked) != 2 || picked["content-type"] != "text/plain" || len(picked["user-agent"]) != maxLine {
+			t.Errorf("%d extra: %.100v", extra, picked)
+		}
+	}
+}
+
+func TestAllowedHeadersAreWrittenAsGoKeepsThem(t *testing.T) {
+	for _, allowed := range []map[string]string{requestHeaders, responseHeaders} {
+		for name := range allowed {
+			if name != http.CanonicalHeaderKey(name) {
+				t.Errorf("%s would never be found", name)
+			}
+		}
+	}
+}
+
+func TestOnlyHarmlessParametersAreReported(t *testing.T) {
+	cases := map[string]string{
+		"":                                "",
+		"key=secret":                      "",
+		"alt=sse&key=secret":              "alt=sse",
+		"api-version=2024-10-21&KEY=s":    "api-version=2024-10-21",
+		"%6bey=secret&stream=true":        "stream=true",
+		"stream=true;key=secret":          "",
+		"alt=%zz&limit=5":                 "limit=5",
+		"alt=" + strings.Repeat("x", 9e3): "alt=" + strings.Repeat("x", maxLine-4),
+	}
+	for raw, want := range cases {
+		if got := harmlessQuery(raw); got != want {
+			t.Errorf("%.40q: %.40q", raw, got)
+		}
+	}
+}
+
+func TestTheSameKeyIsTheSameConsumerWhereverItStands(t *testing.T) {
+	secret := "0123456789abcdef"
+	name := func(secret, query string, header ...string) string {
+		req := httptest.NewRequest("POST", "/v1/messages?"+query, nil)
+		if len(header) > 0 {
+			req.Header.Set(header[0], header[1])
+		}
+		return consumer(req, &Config{ConsumerFromKey: secret})
+	}
+	want := name(secret, "", "Authorization", "Bearer sk-1")
+	for _, got := range []string{
+		name(secret, "", "X-Api-Key", "sk-1"), name(secret, "", "Api-Key", "sk-1"),
+		name(secret, "", "X-Goog-Api-Key", "sk-1"), name(secret, "key=sk-1"),
+	} {
+		if got != want || len(got) != 16 || strings.Contains(got, "sk") {
+			t.Errorf("%q, not %q", got, want)
+		}
+	}
+	others := []string{name(secret, ""), name(secret, "key=sk-2"), name("another secret!!", "key=sk-1")}
+	for _, other := range others {
+		if other == want {
+			t.Errorf("%q twice", other)
+		}
+	}
+	if others[0] != "" {
+		t.Errorf("%q without a key", others[0])
+	}
+}
+
+func TestAReportHasNothingButItsFields(t *testing.T) {
+	m := tap(func(rw http.ResponseWriter, _ *http.Request) { _, _ = rw.Write([]byte("<html>&")) })
+	m.ServeHTTP(httptest.NewRecorder(), post("{}"))
+	var line bytes.Buffer
+	s := idle(shipping{})
+	if err := write(s.encoder, finished(t, m), source{Boot: "b"}); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = s.batch.WriteTo(&line)
+	if strings.Count(line.String(), "\n") != 1 || !strings.Contains(line.String(), `"response_body":"<html>&"`) {
+		t.Fatal(line.String())
+	}
+	fields := map[string]interface{}{}
+	if err := json.Unmarshal(line.Bytes(), &fields); err != nil {
+		t.Fatal(err)
+	}
+	for name := range fields {
+		if name != strings.ToLower(name) {
+			t.Errorf("leaks %s", name)
+		}
+	}
+	if fields["request_id"] != "b-1" {
+		t.Errorf("%v", fields["request_id"])
+	}
+}
