@@ -108,6 +108,11 @@ def test_mistrals_other_completions_answer_as_chats(path: str) -> None:
         ("/model/m/count-tokens", {"inputTokens": 15}),
         ("/tokenize", {"count": 5, "tokens": [1, 2, 3, 4, 5]}),
         ("/v1/moderations", {"id": "modr", "model": "m", "results": []}),
+        ("/v1beta/cachedContents", {"name": "cachedContents/c", "usageMetadata": {"totalTokenCount": 4000}}),
+        ("/v1beta/models/veo:predictLongRunning", {"name": "models/veo/operations/o"}),
+        ("/guardrail/g/version/1/apply", {"usage": {"topicPolicyUnits": 1}, "action": "NONE"}),
+        ("/async-invoke", {"invocationArn": "a"}),
+        ("/v1/realtime/client_secrets", {"value": "ek", "session": {}}),
     ],
 )
 def test_counting_calls_use_no_tokens(path: str, reply: dict[str, Any]) -> None:
@@ -135,7 +140,14 @@ def test_a_usage_in_known_words_is_read_from_an_unknown_api(reply: Any) -> None:
 
 def test_a_judgement_has_a_usage_where_the_server_says_one() -> None:
     said = {"id": "i", "model": "m", "results": [], "usage": {"prompt_tokens": 4, "completion_tokens": 0}}
-    for path in ("/v1/moderations", "/v1/chat/moderations", "/v1/classifications"):
+    for path in (
+        "/v1/moderations",
+        "/v1/chat/moderations",
+        "/v1/classifications",
+        "/classify",
+        "/v1/score",
+        "/pooling",
+    ):
         assert extract(exchange(path, {}, said)).inference.usage.input_tokens == 4
         assert not extract(exchange(path, {}, {**said, "usage": None})).inference.usage.known
 

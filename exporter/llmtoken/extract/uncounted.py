@@ -69,6 +69,13 @@ PAGES = (
         whole=_judged,
     ),
     Api(
+        name="server.pooling",
+        operation_name="pooling",
+        path=r"/(?:classify|score|pooling)",
+        countable=False,
+        whole=_judged,
+    ),
+    Api(
         name="mistral.ocr",
         operation_name="ocr",
         provider_name="mistral_ai",
@@ -108,6 +115,30 @@ OTHER = (
         operation_name="manage",
         path=r"/(?:chat/completions|responses|interactions)/[^/]+",
         methods=frozenset({"DELETE"}),
+        countable=False,
+    ),
+    Api(
+        name="openai.other",
+        operation_name="manage",
+        path=r"/realtime/(?:sessions|client_secrets|transcription_sessions|calls)",
+        methods=ANY,
+        countable=False,
+    ),
+    Api(
+        name="gemini.other",
+        operation_name="manage",
+        # A cached content says how many tokens it has; they are billed with the calls that read it.
+        path=r"/(?:cachedContents|fileSearchStores|corpora)(?:/[^/:]+){0,5}|:(?:predictLongRunning|fetchPredictOperation)",
+        methods=ANY,
+        countable=False,
+        request_model=_google.model_in_path,
+    ),
+    Api(
+        name="bedrock.other",
+        operation_name="manage",
+        provider_name="aws.bedrock",
+        path=r"/async-invoke(?:/[^/]+)?|/guardrail/[^/]+/version/[^/]+/apply",
+        methods=ANY,
         countable=False,
     ),
     Api(
