@@ -205,3 +205,10 @@ def test_mistrals_chat_says_why_it_stopped_in_a_word_of_its_own() -> None:
     }
     read = chunks(first, last).inference
     assert (read.finish_reasons, read.usage) == (("length",), REPORTED)
+
+
+def test_coheres_last_chunk_says_why_it_stopped_without_a_text() -> None:
+    first = {"text": "Hello", "is_finished": False, "index": 0}
+    last = {"is_finished": True, "finish_reason": "COMPLETE", "index": 0, "amazon-bedrock-invocationMetrics": METRICS}
+    read = chunks(first, last).inference
+    assert (read.finish_reasons, read.usage) == (("COMPLETE",), REPORTED)

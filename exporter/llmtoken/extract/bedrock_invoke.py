@@ -78,7 +78,9 @@ def _fold(events: tuple[Event, ...], reply: Reply) -> None:
         choices = _choices(chunk)
         if any(said for said, _ in choices):
             reply.output_ends.append(event.end)
-        reply.finish_reasons = [reason for _, reason in choices if reason] or reply.finish_reasons
+        # Cohere's last chunk has a reason and no text.
+        reasons = [reason for _, reason in choices] or [text(chunk.get("finish_reason"))]
+        reply.finish_reasons = list(filter(None, reasons)) or reply.finish_reasons
         counts.update((name, chunk[name]) for name in (*_INPUT, *_OUTPUT) if chunk.get(name) is not None)
     reply.finished = bool(reply.finish_reasons)
     reply.usage = _usage_in_body(counts)
