@@ -344,6 +344,25 @@ def test_the_command_explains_a_stored_call_and_what_it_was_then(tmp_path: Path)
     assert said["steps"][-1]["name"] == "stored"
 
 
+def test_a_reply_that_another_call_counts_is_explained_with_that_call(tmp_path: Path) -> None:
+    database = tmp_path / "a.db"
+    fetch = {**line("r-2"), "method": "GET", "path": f"{CHAT}/c", "request_body": ""}
+    (tmp_path / "lines").write_text("\n".join(map(json.dumps, [line("r-1"), fetch])))
+    assert llmtoken("replay", tmp_path / "lines", "--to", database).returncode == 0
+    said = json.loads(llmtoken("explain", "r-2", "--database", database, "--json").stdout)
+    told = {step["name"]: {fact["name"]: fact["value"] for fact in step["facts"]} for step in said["steps"]}
+    assert told["API"]["fetched"] is True
+    assert told["usage"]["input_tokens"] == 7
+    assert told["stored"]["counted by"] == "r-1"
+
+
+def test_a_usage_that_is_not_final_is_explained() -> None:
+    interaction = {"id": "i", "object": "interaction", "status": "in_progress", "usage": {"total_input_tokens": 7}}
+    found = facts(explained(interaction, "", method="GET", path="/v1beta/interactions/i"), "usage")
+    assert found["input_tokens"] == (None, "said, but dropped: there was more to come")
+    assert found["source"] == ("unknown", "the reply says a usage that isn't final")
+
+
 def test_the_command_says_when_there_is_no_such_call(tmp_path: Path) -> None:
     (tmp_path / "lines").write_text(json.dumps(line("r-1")))
     assert llmtoken("replay", tmp_path / "lines", "--to", tmp_path / "a.db").returncode == 0

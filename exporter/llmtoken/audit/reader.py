@@ -51,6 +51,13 @@ class Reader:
             row = connection.execute(query).one_or_none()
         return None if row is None else _readable(row)
 
+    def counted_by(self, request_id: str) -> str | None:
+        """The `request_id` of the call that has the tokens of the same reply, if that is another one."""
+        query = select(calls.c.counted_by).where(calls.c.request_id == _clean_request_id(request_id))
+        with self._reading() as connection:
+            found: str | None = connection.execute(query.where(calls.c.counted_by != calls.c.request_id)).scalar()
+        return found
+
     def latest(self, limit: int) -> list[dict[str, Any]]:
         """The calls that started last, newest first, each as `call` gives it without bodies."""
         query = _select().order_by(calls.c.started_at.desc(), calls.c.id.desc()).limit(limit)

@@ -31,11 +31,12 @@ def show(exchange: str, *, line: int | None, database: str | None, config: Path 
     settings = configuration.load(config, database=database)
     if Path(exchange).is_file():
         stored: dict[str, Any] = {}
+        elsewhere = None
         explanation = explain(_in_file(exchange, line, settings), settings)
     else:
-        stored, calibration = _in_database(exchange, settings)
+        stored, elsewhere, calibration = _in_database(exchange, settings)
         explanation = explain(stored_call(stored), settings, calibration)
-    steps = (*explanation.steps, *_compared(stored, explanation))
+    steps = (*explanation.steps, *_compared(stored, elsewhere, explanation))
     if as_json:
         out.print_json(msgspec.json.encode(msgspec.structs.asdict(_Plain.of(explanation, steps))).decode())
     else:
@@ -73,30 +74,32 @@ def _in_file(name: str, line: int | None, settings: Settings) -> Report:
     raise NotFound(f"{name} has nothing on {place}", hint="count from 1; blank lines count, but hold nothing")
 
 
-def _in_database(request_id: str, settings: Settings) -> tuple[dict[str, Any], Calibration]:
-    """A call with its bodies, and what the calls of that database have taught about counting."""
+def _in_database(request_id: str, settings: Settings) -> tuple[dict[str, Any], str | None, Calibration]:
+    """A call with its bodies, who else counts its reply, and what that database has taught about counting."""
     with audit.open_read_only(settings.database) as reader:
         row = reader.call(request_id, details=True, bodies=True)
+        elsewhere = reader.counted_by(request_id)
         lessons = reader.lessons()
     if row is None:
         raise NotFound(
             f"There is neither a file nor a call {request_id} in {audit.shown(settings.database)}",
             hint="check the path or the request_id, or name another database with --database",
         )
-    return row, Calibration(lessons)
+    return row, elsewhere, Calibration(lessons)
 
 
-def _compared(stored: dict[str, Any], explanation: Explanation) -> tuple[Step, ...]:
+def _compared(stored: dict[str, Any], elsewhere: str | None, explanation: Explanation) -> tuple[Step, ...]:
     """What the database has otherwise than it is read now."""
     if not stored:
         return ()
     now = msgspec.json.decode(msgspec.json.encode(explanation.call))
-    then = {name: value for name, value in stored.items() if name in now and name != "started_at"}
     facts = [
-        Fact(name, now[name], f"was {_shown(value)} when it was stored")
-        for name, value in then.items()
-        if value != now[name]
+        Fact(name, value, f"was {_shown(stored[name])} when it was stored")
+        for name, value in now.items()
+        if name in stored and name != "started_at" and stored[name] != value
     ]
+    if elsewhere is not None:
+        facts.insert(0, Fact("counted by", elsewhere, "that call has the tokens and the cost of this reply"))
     because = "headers and the timeline aren't kept in the audit" if facts else "as it is read now"
     return (Step("stored", (*facts, Fact("otherwise", "the same", because))),)
 

@@ -24,6 +24,8 @@ def facts(exchange: Exchange, found: Found) -> Iterator[Fact]:
     yield Fact("operation", reply.operation_name or api.operation_name or None)
     name, evidence = provider.evidence(exchange, found.first, api.provider_name)
     yield Fact("provider", name, evidence)
+    fetched = registry.fetches(exchange, api)
+    yield Fact("fetched", fetched, "it generates nothing; a reply is counted once, by its id" if fetched else "")
     yield Fact("request model", api.request_model(exchange))
     yield Fact("response model", reply.model)
     yield Fact("response id", reply.id)

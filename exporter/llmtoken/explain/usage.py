@@ -63,7 +63,7 @@ def _sum(value: int | None, followed: int | None) -> str:
     """The sum that a number came about as."""
     terms = terms_of(followed)
     if value is None:
-        return "said, but dropped: the reply was cut before the rest" if followed is not None else ""
+        return "said, but dropped: there was more to come" if followed is not None else ""
     if not terms:
         return "not a number of the body: from headers, a text, or counted from a list"
     parts = "".join(f" {'-' if term.minus else '+'} {term}" for term in terms)
@@ -77,6 +77,8 @@ def _why(usage: Usage, found: Found) -> str:
         return "the provider said so"
     if usage.source == "partial":
         return "the provider had said so much when the reply was cut"
+    if found.reply.usage.known:
+        return "the reply says a usage that isn't final"
     return "the reply says no usage" + ("" if found.complete else ", and nothing shows that it was whole")
 
 

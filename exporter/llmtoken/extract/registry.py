@@ -168,7 +168,7 @@ def _extract(exchange: Exchange) -> Extraction:
     found = find(exchange)
     api, reply, body = found.api, found.reply, exchange.response
     address, port = server(exchange.upstream, exchange.host)
-    fetched = api.fetches or (exchange.method or "").upper() == "GET"
+    fetched = fetches(exchange, api)
     return Extraction(
         api=api.name,
         inference=Inference(
@@ -194,6 +194,11 @@ def _extract(exchange: Exchange) -> Extraction:
         completion=partial(_collected, api.completion, body, api.name),
         problems=(found.problem,) if found.problem else (),
     )
+
+
+def fetches(exchange: Exchange, api: Api) -> bool:
+    """Whether the call generates nothing itself: its reply was made for an earlier one."""
+    return api.fetches or (exchange.method or "").upper() == "GET"
 
 
 def _read(api: Api, exchange: Exchange, first: Any) -> tuple[Reply, str | None]:
