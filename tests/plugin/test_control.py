@@ -200,13 +200,14 @@ def dissect(raw: bytes, *, framed: bool) -> list[bytes]:
             break
     if b"\r\nTransfer-Encoding: chunked" not in head:
         return [*parts, raw, b"\r\n"]
-    body = bytearray()
-    while raw:
-        size, _, raw = raw.partition(b"\r\n")
-        if int(size, 16) == 0:
-            return [*parts, bytes(body), raw]
-        body += raw[: int(size, 16)]
-        raw = raw[int(size, 16) + 2 :]
+    body, at = bytearray(), 0
+    while at < len(raw):
+        line_end = raw.index(b"\r\n", at)
+        size, at = int(raw[at:line_end], 16), line_end + 2
+        if size == 0:
+            return [*parts, bytes(body), raw[at:]]
+        body += raw[at : at + size]
+        at += size + 2
     return [*parts, bytes(body), b"cut"]
 
 

@@ -191,7 +191,7 @@ def test_a_rejected_line_is_counted_as_failed_and_the_reason_is_logged(set_stage
         assert [source.failed for source in sources(collector.wait_for(2))] == [0, 1]
 
 
-@pytest.mark.parametrize("status", [302, 401, 403, 404])
+@pytest.mark.parametrize("status", [302, 401])
 def test_a_collector_that_turns_the_plugin_away_is_asked_on_with_growing_pauses_and_one_complaint(
     set_stage: SetStage, status: int
 ) -> None:
