@@ -2,6 +2,7 @@ package llmtoken
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"log"
 	"math"
@@ -24,7 +25,7 @@ const (
 	statusClientClosedRequest = 499
 )
 
-// exchange is one request and its reply while they pass, and what is known of them afterwards.
+// exchange is one request and its reply while they pass.
 //
 // It is the request's body and the reply's writer at once, and leaves to the sender whatever the
 // sender can compute. Yaegi allocates all expressions of a function at each call, reached or not,
@@ -32,9 +33,7 @@ const (
 // request is short, calls compiled helpers, and calls its own helpers as plain functions.
 type exchange struct {
 	http.ResponseWriter // compiled code calls its Header directly
-	middleware          *Middleware
-	start               time.Time
-	request             *http.Request // as it came in
+	*record
 
 	// The transport may read on after the handler has returned, when the upstream answered early,
 	// so reading holds the lock.
@@ -42,33 +41,44 @@ type exchange struct {
 	requestBody io.ReadCloser     // nil when there is none
 	requestTee  io.Reader         // requestBody, copied up to the limit
 	requestRest *io.LimitedReader // counts what is still to come of the announced length, or of math.MaxInt64
-	requestCopy bytes.Buffer
-	upstream    string // host:port of the server that Traefik chose, when captured
 
-	control        *http.ResponseController // nil when the reply goes by untapped
-	out            io.Writer                // the client and the copy, or the client alone once the copy is full
+	control *http.ResponseController
+	out     io.Writer // the client and the copy, or the client alone once the copy is full
+	length  int64     // as announced, -1 when it wasn't; 0 before the header
+	review  int64     // at how many bytes written the limits are looked at
+	settled int       // how many marks have been thinned out to one in stride
+	stride  int
+
+	context  context.Context
+	err      error // why the client took no more
+	returned bool  // next came back without a panic
+}
+
+// record is what stays of an exchange until it is reported. Nothing in it holds on to the connection.
+type record struct {
+	middleware     *Middleware
+	start          time.Time
+	request        *http.Request // as it came in; its body is not to be read
+	requestCopy    bytes.Buffer
+	requestBytes   int64
+	upstream       string // host:port of the server that Traefik chose, when captured
+	tapped         bool   // the reply too
 	responseCopy   bytes.Buffer
 	responseHeader http.Header
-	status         int
-	length         int64 // as announced, -1 when it wasn't; 0 before the header
+	status         int // 0 when unknown
 	written        int64
-	review         int64        // at how many bytes written the limits are looked at
 	marks          [][2]float64 // bytes written so far, seconds since the start; floats, so that JSON needs no loop here
-	settled        int          // how much of marks has been thinned out to one in stride
-	stride         int
-	err            error // why the client took no more
-
-	returned bool // next came back without a panic
-	elapsed  time.Duration
-	aborted  string
-	sequence int64
-	cost     int64 // memory held, for the queue's bound
+	elapsed        time.Duration
+	aborted        string
+	sequence       int64
+	cost           int64 // memory held, for the queue's bound
 }
 
 // ── The request ──────────────────────────────────────────────────────────────────────────
 
 // tapRequest puts the exchange in the place of the request's body.
 func tapRequest(x *exchange, req *http.Request) {
+	x.request.Body = nil
 	// Behind the announced length the end is certain, and the body must not be asked for it: the server
 	// closes it as soon as the reply begins, and the transport, which looks for the end after it has sent
 	// all, would take the error for a broken request and cut the reply short. Plain Traefik does.
@@ -77,6 +87,7 @@ func tapRequest(x *exchange, req *http.Request) {
 		length = math.MaxInt64
 	}
 	x.requestBody = req.Body
+	x.requestBytes = length // less what is left in the end
 	x.requestRest = &io.LimitedReader{R: req.Body, N: length}
 	head := io.LimitReader(x.requestRest, x.middleware.config.MaxRequestBody)
 	// What is past the limit is read without a copy. A MultiReader's end is final, too.
@@ -182,26 +193,29 @@ func finish(x *exchange) {
 	if !x.returned || x.err != nil || x.status == statusClientClosedRequest {
 		x.aborted = blame(x)
 	}
-	if x.status == 0 && x.control != nil && x.returned {
+	if x.status == 0 && x.tapped && x.returned {
 		// Nobody said a word about the status: then it is 200.
 		x.status = http.StatusOK
 		x.responseHeader = x.ResponseWriter.Header().Clone()
 	}
-	if !x.lock.TryLock() {
-		// The transport is reading, as the upstream answered early. The server is about to close the
-		// body anyway, which ends that.
-		_ = x.requestBody.Close()
-		x.lock.Lock()
+	if x.requestBody != nil {
+		if !x.lock.TryLock() {
+			// The transport is reading, as the upstream answered early. The server is about to close the
+			// body anyway, which ends that.
+			_ = x.requestBody.Close()
+			x.lock.Lock()
+		}
+		x.requestBytes -= x.requestRest.N
+		x.requestTee = x.requestBody // the copy stands still from here on
+		x.lock.Unlock()
 	}
-	x.requestTee = x.requestBody // the copy stands still from here on
-	x.lock.Unlock()
 	x.cost = int64(x.requestCopy.Cap() + x.responseCopy.Cap() + 16*cap(x.marks) + exchangeCost)
-	enqueue(x.middleware.sender, x)
+	enqueue(x.middleware.sender, x.record)
 }
 
 // blame says who ended the exchange early, if anybody did.
 func blame(x *exchange) string {
-	if x.err != nil || x.request.Context().Err() != nil {
+	if x.err != nil || x.context.Err() != nil {
 		return "client"
 	}
 	if x.returned {

@@ -27,7 +27,7 @@ func tap(next http.HandlerFunc) *Middleware {
 }
 
 // finished gives the only exchange that was queued.
-func finished(t *testing.T, m *Middleware) *exchange {
+func finished(t *testing.T, m *Middleware) *record {
 	t.Helper()
 	m.sender.lock.Lock()
 	defer m.sender.lock.Unlock()
@@ -302,7 +302,7 @@ func TestWhatInnerMiddlewaresChangeIsNotReported(t *testing.T) {
 	m.ServeHTTP(httptest.NewRecorder(), req)
 
 	x := finished(t, m)
-	x.requestRest = &io.LimitedReader{}
+	x.request.ContentLength = 1
 	r := newReport(x, source{})
 	if r.Path != "/model/a%2Fb/invoke" || r.Host != "models.example" || r.Method != "POST" ||
 		r.RequestHeaders["content-type"] != "application/json" {

@@ -63,13 +63,16 @@ func CreateConfig() *Config {
 		MaxRequestBody:  1 * mebibyte,
 		MaxResponseBody: 8 * mebibyte,
 		QueueSize:       10000,
-		QueueBytes:      64 * mebibyte,
+		QueueBytes:      48 * mebibyte,
 		BatchSize:       200,
 		BatchBytes:      4 * mebibyte,
 		FlushInterval:   "200ms",
 		Timeout:         "10s",
 	}
 }
+
+// background is the context of what is kept of a request; its own would keep the connection's.
+var background = context.Background()
 
 // Middleware taps one route.
 type Middleware struct {
@@ -95,8 +98,9 @@ func New(ctx context.Context, next http.Handler, config *Config, name string) (h
 
 // ServeHTTP passes the request on, and reports it when it is over.
 func (m *Middleware) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
-	x := &exchange{ResponseWriter: rw, middleware: m, start: time.Now(), review: reviewEvery, stride: 1}
-	x.request = req.Clone(req.Context()) // other middlewares may change the original on its way
+	x := &exchange{ResponseWriter: rw, context: req.Context(), review: reviewEvery, stride: 1}
+	// Other middlewares may change the original on its way.
+	x.record = &record{middleware: m, start: time.Now(), request: req.Clone(background)}
 	if req.ContentLength != 0 {
 		tapRequest(x, req)
 	}
@@ -106,6 +110,7 @@ func (m *Middleware) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	// Deferred, because the proxy leaves by a panic when the client or the upstream goes away.
 	defer finish(x)
 	if req.Header.Get("Upgrade") == "" {
+		x.tapped = true
 		x.control = http.NewResponseController(rw)
 		x.out = io.MultiWriter(rw, &x.responseCopy) // one compiled call does both
 		m.next.ServeHTTP(x, req)

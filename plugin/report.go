@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
-	"math"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -68,8 +67,8 @@ type source struct {
 	Failed   int64  `json:"failed"`
 }
 
-// newReport describes a finished exchange. It runs in the sender's goroutine.
-func newReport(x *exchange, ledger source) *report {
+// newReport describes an exchange that is over. It runs in the sender's goroutine.
+func newReport(x *record, ledger source) *report {
 	config, request := x.middleware.config, x.request
 	r := &report{
 		Version:       1,
@@ -97,29 +96,26 @@ func newReport(x *exchange, ledger source) *report {
 	if config.ConsumerHeader != "" || config.ConsumerFromKey != "" {
 		r.Consumer = consumer(request, config)
 	}
-	if x.requestRest != nil {
+	if request.ContentLength != 0 {
 		describeRequest(r, x)
 	}
-	if x.control != nil {
+	if x.tapped {
 		describeResponse(r, x)
 	}
 	return r
 }
 
-func describeRequest(r *report, x *exchange) {
+func describeRequest(r *report, x *record) {
 	request := x.request
 	r.RequestHeaders = pick(request.Header, requestHeaders)
-	r.RequestBytes = request.ContentLength - x.requestRest.N
-	if request.ContentLength < 0 {
-		r.RequestBytes = math.MaxInt64 - x.requestRest.N
-	}
+	r.RequestBytes = x.requestBytes
 	body := x.requestCopy.Bytes()
 	r.RequestBody, r.RequestEncoding = encodeBody(body)
 	// An upstream that answers early may leave the rest unread: the body isn't whole then either.
 	r.RequestTruncated = int64(len(body)) < r.RequestBytes || r.RequestBytes < request.ContentLength
 }
 
-func describeResponse(r *report, x *exchange) {
+func describeResponse(r *report, x *record) {
 	r.ResponseHeaders = pick(x.responseHeader, responseHeaders)
 	body := x.responseCopy.Bytes()
 	if most := x.middleware.config.MaxResponseBody; int64(len(body)) > most {

@@ -56,7 +56,7 @@ type sender struct {
 	boot   string // random; request ids begin with it
 
 	lock     sync.Mutex // guards what follows
-	queue    []*exchange
+	queue    []*record
 	waiting  int   // exchanges not yet delivered: those queued and those on their way
 	bytes    int64 // of them
 	sequence int64 // exchanges finished
@@ -68,7 +68,7 @@ type sender struct {
 	unusedSince time.Time // guarded by sendersLock
 
 	// What follows belongs to the goroutine.
-	taken      []*exchange   // from the queue, in work
+	taken      []*record     // from the queue, in work
 	ledger     source        // when they were taken
 	batch      bytes.Buffer  // NDJSON
 	encoder    *json.Encoder // writes to it
@@ -176,7 +176,7 @@ func (s *sender) end() bool {
 // ── The queue ────────────────────────────────────────────────────────────────────────────
 
 // enqueue takes a finished exchange, or counts it as dropped. It never waits.
-func enqueue(s *sender, x *exchange) {
+func enqueue(s *sender, x *record) {
 	s.lock.Lock()
 	if s.ended { // a stream may outlive the configuration it came in under, and its sender
 		s.lock.Unlock()
@@ -263,7 +263,7 @@ func (s *sender) recovered() {
 }
 
 // add writes a report behind the others. One that does not fit the batch any more goes alone.
-func add(s *sender, x *exchange) {
+func add(s *sender, x *record) {
 	start := s.batch.Len()
 	if err := write(s.encoder, x, s.ledger); err != nil {
 		s.batch.Truncate(start)
@@ -290,7 +290,7 @@ func (s *sender) postpone(start int) {
 }
 
 // write encodes a report with a line end, so that reports in a row are NDJSON.
-func write(to *json.Encoder, x *exchange, ledger source) (err error) {
+func write(to *json.Encoder, x *record, ledger source) (err error) {
 	defer func() {
 		if problem := recover(); problem != nil {
 			err = fmt.Errorf("%v", problem)

@@ -64,8 +64,8 @@ func to(c *collector) shipping {
 }
 
 // small is a finished exchange.
-func small() *exchange {
-	return &exchange{middleware: &Middleware{config: CreateConfig()}, request: post(""), cost: 100}
+func small() *record {
+	return &record{middleware: &Middleware{config: CreateConfig()}, request: post(""), cost: 100}
 }
 
 func (s *sender) count() int {
@@ -136,7 +136,7 @@ func TestABatchKeepsToItsBytesAndABigReportGoesAlone(t *testing.T) {
 	s := start(t, how)
 	for _, size := range []int{100, 100, 100000, 100} {
 		x := small()
-		x.control = http.NewResponseController(nil)
+		x.tapped = true
 		x.responseCopy.WriteString(strings.Repeat("x", size))
 		enqueue(s, x)
 	}
@@ -222,7 +222,7 @@ func TestAReportThatCanNotBeWrittenDoesNotHarmItsNeighbours(t *testing.T) {
 	how.flushInterval = 50 * time.Millisecond
 	s := start(t, how)
 	enqueue(s, small())
-	enqueue(s, &exchange{cost: 100}) // writing it panics
+	enqueue(s, &record{cost: 100}) // writing it panics
 	enqueue(s, small())
 	eventually(t, "2 accepted", func() bool { return c.accepted() == 2 })
 	if _, failed := s.lost(); failed != 1 {
