@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from llmtoken import call, decode, extract, pricing
@@ -112,6 +112,11 @@ def _read(report: Report, settings: Settings, counter: Counter, request_id: str,
         cost=price.amount if price else None,
         price_version=price.version if price else None,
     )
+    # Captured whole, but what is stored is only the beginning of what it unpacked to.
+    if "too_large" in exchange.request.problems:
+        row = replace(row, request_truncated=True)
+    if "too_large" in exchange.response.problems:
+        row = replace(row, response_truncated=True)
     keep = _keeps_bodies(report, settings)
     return Reading(
         report,
