@@ -1,94 +1,132 @@
-"""One report in, one record out, whatever is in it."""
+"""One report in, one record out, whatever happens on the way."""
+
+from __future__ import annotations
 
 import base64
 import gzip
 import json
-from typing import Any
+import logging
+from typing import Any, NoReturn
 
 import pytest
 
 from llmtoken import config, reading
-from llmtoken.config import Settings
-from llmtoken.reading import Reading, read
+from llmtoken.count import Calibration, Counter, encodings
 from llmtoken.report import Report
 
-ASKED = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hi"}]}
-ANSWER = {
-    "id": "chatcmpl-1",
-    "object": "chat.completion",
-    "model": "gpt-4o-2024-08-06",
-    "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "Hello!"}}],
-    "usage": {"prompt_tokens": 8, "completion_tokens": 2, "total_tokens": 10},
-}
+SETTINGS = config.load()
 
 
-@pytest.fixture
-def settings() -> Settings:
-    return config.load(None, max_body_bytes=4096)
+def report(usage: dict[str, int] | None = None, **fields: Any) -> Report:
+    said = {"role": "assistant", "content": "Hello!"}
+    reply = {"model": "gpt-4o", "choices": [{"index": 0, "message": said, "finish_reason": "stop"}]}
+    if usage:
+        reply["usage"] = usage
+    given = {
+        "request_body": json.dumps({"model": "gpt-4o", "messages": [{"role": "user", "content": "Say hello."}]}),
+        "response_body": json.dumps(reply),
+        "elapsed_time": 1.0,
+        "request_id": "r1",
+        "method": "POST",
+        "host": "api.openai.com",
+        "path": "/v1/chat/completions",
+        "status": 200,
+    }
+    return Report(**{**given, **fields})
 
 
-def chat(**changes: Any) -> Report:
-    facts = {"request_body": json.dumps(ASKED), "response_body": json.dumps(ANSWER), "elapsed_time": 2.0}
-    return Report(**{**facts, "method": "POST", "path": "/v1/chat/completions", "status": 200, **changes})
+USAGE = {"prompt_tokens": 10, "completion_tokens": 2, "total_tokens": 12}
 
 
-def packed(text: str) -> dict[str, Any]:
+class BrokenCounter(Counter):
+    def complete(self, _: object) -> NoReturn:
+        raise RuntimeError("a defect")
+
+
+def test_a_defect_in_counting_costs_the_tokens_and_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.ERROR):
+        found = reading.read(report(), SETTINGS, BrokenCounter())
+    assert found.problems == ("uncounted",)
+    assert "uncounted" in reading.PROBLEMS
+    assert (found.record.call.request_model, found.record.call.usage_source) == ("gpt-4o", "unknown")
+    assert "gpt-4o" in caplog.text
+
+
+def test_reported_usage_is_compared_with_our_count_where_that_is_learned_from() -> None:
+    found = reading.read(report(USAGE), SETTINGS, Counter(calibration=Calibration()))
+    assert [(seen.side, seen.counted, seen.reported) for seen in found.comparisons] == [
+        ("input", 10, 10),
+        ("output", 2, 2),
+    ]
+    assert reading.read(report(USAGE), SETTINGS).comparisons == ()
+
+
+@pytest.mark.parametrize("cut", [{"request_truncated": True}, {"response_truncated": True}])
+def test_texts_that_were_captured_in_part_are_not_compared(cut: Any) -> None:
+    assert reading.read(report(USAGE, **cut), SETTINGS, Counter(calibration=Calibration())).comparisons == ()
+
+
+def test_warming_up_loads_what_the_first_call_needs() -> None:
+    encodings._load.cache_clear()
+    reading.warm_up(SETTINGS)
+    assert encodings._load.cache_info().currsize == 1
+
+
+def test_what_warms_up_is_read_to_the_end() -> None:
+    """Else it would not load everything."""
+    found = reading.read(reading._MADE_UP, SETTINGS)
+    assert found.problems == ()
+    assert found.record.call.usage_source == "estimated"
+    assert found.record.call.cost is not None
+
+
+def test_a_report_without_an_id_gets_one_that_grows_with_time() -> None:
+    ids = [reading.read(report(request_id=None), SETTINGS).record.call.request_id for _ in range(50)]
+    assert ids == sorted(set(ids))
+
+
+def packed(reply: dict[str, Any]) -> dict[str, Any]:
     return {
-        "response_body": base64.b64encode(gzip.compress(text.encode())).decode(),
+        "response_body": base64.b64encode(gzip.compress(json.dumps(reply).encode())).decode(),
         "response_body_encoding": "base64",
         "response_headers": {"content-encoding": "gzip", "content-type": "application/json"},
         "response_truncated": False,
     }
 
 
-def test_a_priced_call_has_its_cost_and_which_price_it_was(settings: Settings) -> None:
-    call = read(chat(host="api.openai.com"), settings).record.call
-    assert call.cost is not None
-    assert call.cost > 0
-    assert call.price_version
-
-
-def test_a_report_without_an_id_gets_one_of_its_own(settings: Settings) -> None:
-    ids = {read(chat(), settings).record.call.request_id for _ in range(100)}
-    assert len(ids) == 100
-    assert all(ids)
-
-
-def test_compressed_bodies_are_stored_as_text(settings: Settings) -> None:
-    record = read(chat(**packed(json.dumps(ANSWER))), settings).record
-    assert record.response_body == json.dumps(ANSWER)
+def test_compressed_bodies_are_stored_as_text() -> None:
+    record = reading.read(report(**packed({"said": "hello"})), SETTINGS).record
+    assert record.response_body == '{"said": "hello"}'
     assert record.call.response_truncated is False
 
 
-def test_what_unpacks_beyond_the_limit_is_stored_as_a_beginning_and_says_so(settings: Settings) -> None:
-    read_ = read(chat(**packed(json.dumps({**ANSWER, "padding": "x" * 100_000}))), settings)
-    assert read_.record.call.response_truncated is True
-    assert len(read_.record.response_body or "") <= settings.max_body_bytes
-    assert "too_large" in read_.problems
+def test_what_unpacks_beyond_the_limit_is_stored_as_a_beginning_and_says_so() -> None:
+    small = config.load(None, max_body_bytes=4096)
+    found = reading.read(report(**packed({"padding": "x" * 100_000})), small)
+    assert found.record.call.response_truncated is True
+    assert len(found.record.response_body or "") <= small.max_body_bytes
+    assert "too_large" in found.problems
 
 
 @pytest.mark.parametrize("captured", ["none", "never"])
-def test_bodies_that_may_not_be_kept_are_counted_and_dropped(settings: Settings, captured: str) -> None:
-    record = read(chat(capture_bodies=captured), settings).record
+def test_bodies_that_may_not_be_kept_are_counted_and_dropped(captured: str) -> None:
+    record = reading.read(report(USAGE, capture_bodies=captured), SETTINGS).record
     assert (record.request_body, record.response_body) == (None, None)
-    assert record.call.input_tokens == 8
+    assert record.call.input_tokens == 10
 
 
 def test_the_collector_may_refuse_to_keep_bodies_whatever_the_plugin_says() -> None:
-    record = read(chat(capture_bodies="full"), config.load(None, capture_bodies="none")).record
-    assert (record.request_body, record.call.input_tokens) == (None, 8)
+    settings = config.load(None, capture_bodies="none")
+    record = reading.read(report(USAGE, capture_bodies="full"), settings).record
+    assert (record.request_body, record.call.input_tokens) == (None, 10)
 
 
-def test_a_defect_of_ours_still_gives_an_honest_record(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: object, **__: object) -> None:
+def test_a_defect_of_ours_still_gives_an_honest_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> NoReturn:
         raise RuntimeError("a defect")
 
     monkeypatch.setattr("llmtoken.extract.extract", broken)
-    found: Reading = read(chat(request_id="a"), settings)
+    found = reading.read(report(USAGE), SETTINGS)
     assert found.problems == ("defect",)
-    assert (found.record.call.request_id, found.record.call.usage_source) == ("a", "unknown")
-    assert found.record.request_body == json.dumps(ASKED)
-
-
-def test_every_problem_has_a_meaning() -> None:
-    assert all(reading.PROBLEMS.values())
+    assert (found.record.call.request_id, found.record.call.usage_source) == ("r1", "unknown")
+    assert found.record.request_body == report().request_body
