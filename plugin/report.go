@@ -48,7 +48,7 @@ type report struct {
 	ResponseTruncated *bool             `json:"response_truncated,omitempty"`
 	ResponseBody      string            `json:"response_body"`
 	ResponseEncoding  string            `json:"response_body_encoding,omitempty"`
-	TimeToFirstByte   *float64          `json:"time_to_first_byte,omitempty"`
+	TimeToFirstByte   float64           `json:"time_to_first_byte,omitempty"`
 	Timeline          [][2]float64      `json:"timeline,omitempty"`
 	CaptureBodies     string            `json:"capture_bodies"`
 	Consumer          string            `json:"consumer,omitempty"`
@@ -97,38 +97,28 @@ func newReport(x *record, ledger source) *report {
 		r.Consumer = consumer(request, config)
 	}
 	if request.ContentLength != 0 {
-		describeRequest(r, x)
+		r.RequestHeaders = pick(request.Header, requestHeaders)
+		r.RequestBytes = x.requestBytes
+		body := x.requestCopy.Bytes()
+		// An upstream that answers early may leave the rest unread: the body isn't whole then either.
+		r.RequestTruncated = int64(len(body)) < x.requestBytes || x.requestBytes < request.ContentLength
+		r.RequestBody, r.RequestEncoding = encodeBody(body)
 	}
 	if x.tapped {
-		describeResponse(r, x)
+		r.ResponseHeaders = pick(x.responseHeader, responseHeaders)
+		body := x.responseCopy.Bytes()
+		if int64(len(body)) > config.MaxResponseBody {
+			body = body[:config.MaxResponseBody]
+		}
+		truncated := int64(len(body)) < x.written
+		r.ResponseBytes, r.ResponseTruncated = &x.written, &truncated
+		r.ResponseBody, r.ResponseEncoding = encodeBody(body)
 	}
-	return r
-}
-
-func describeRequest(r *report, x *record) {
-	request := x.request
-	r.RequestHeaders = pick(request.Header, requestHeaders)
-	r.RequestBytes = x.requestBytes
-	body := x.requestCopy.Bytes()
-	r.RequestBody, r.RequestEncoding = encodeBody(body)
-	// An upstream that answers early may leave the rest unread: the body isn't whole then either.
-	r.RequestTruncated = int64(len(body)) < r.RequestBytes || r.RequestBytes < request.ContentLength
-}
-
-func describeResponse(r *report, x *record) {
-	r.ResponseHeaders = pick(x.responseHeader, responseHeaders)
-	body := x.responseCopy.Bytes()
-	if most := x.middleware.config.MaxResponseBody; int64(len(body)) > most {
-		body = body[:most]
-	}
-	r.ResponseBody, r.ResponseEncoding = encodeBody(body)
-	truncated := int64(len(body)) < x.written
-	r.ResponseBytes, r.ResponseTruncated = &x.written, &truncated
 	if x.written > 0 {
-		first := x.marks[0][1]
-		r.TimeToFirstByte = &first
+		r.TimeToFirstByte = x.marks[0][1]
 		r.Timeline = thin(x.marks, maxTimeline)
 	}
+	return r
 }
 
 // control are the characters that JSON writes in six bytes. Text doesn't have them; a large body
@@ -155,9 +145,9 @@ func clip(text string, limit int) string {
 // ── What may leave the proxy ─────────────────────────────────────────────────────────────
 
 // Only these headers and parameters are reported: what the collector reads, and what finds the call
-// again in somebody's log. Nothing that lets anybody in.
+// again at the provider. Nothing that lets anybody in.
 var (
-	requestHeaders  = allow("Content-Encoding", "Content-Type", "User-Agent", "X-Request-Id")
+	requestHeaders  = allow("Content-Encoding", "Content-Type")
 	responseHeaders = allow("Anthropic-Organization-Id", "Anthropic-Workspace-Id", "Apim-Request-Id", "Content-Encoding",
 		"Content-Type", "Num-Tokens", "Num_tokens", "Openai-Model", "Openai-Organization", "Openai-Processing-Ms",
 		"Openai-Version", "Request-Id", "Retry-After", "Server", "X-Amzn-Bedrock-Cache-Read-Input-Token-Count",
@@ -185,20 +175,21 @@ func pick(header http.Header, allowed map[string]string) map[string]string {
 	picked := map[string]string{}
 	if len(allowed) < len(header) {
 		for name, lower := range allowed {
-			if value := header.Get(name); value != "" {
+			if value := header.Get(name); len(value) > maxLine {
+				picked[lower] = clip(value, maxLine)
+			} else if value != "" {
 				picked[lower] = value
 			}
 		}
 	} else {
 		for name := range header {
 			if lower, ok := allowed[name]; ok {
-				picked[lower] = header.Get(name)
+				value := header.Get(name)
+				if len(value) > maxLine {
+					value = clip(value, maxLine)
+				}
+				picked[lower] = value
 			}
-		}
-	}
-	for lower, value := range picked {
-		if len(value) > maxLine {
-			picked[lower] = clip(value, maxLine)
 		}
 	}
 	return picked

@@ -70,6 +70,7 @@ type sender struct {
 	// What follows belongs to the goroutine.
 	taken      []*record     // from the queue, in work
 	ledger     source        // when they were taken
+	writing    *record       // the one being written
 	batch      bytes.Buffer  // NDJSON
 	encoder    *json.Encoder // writes to it
 	ends       []int         // where each line of it ends
@@ -256,21 +257,29 @@ func (s *sender) loop() bool {
 	}
 }
 
+// recovered goes on after a panic, which only a report that is being written can cause.
 func (s *sender) recovered() {
-	if problem := recover(); problem != nil {
-		s.complain("the sender stumbled and goes on", fmt.Sprint(problem))
+	problem := recover()
+	if problem == nil {
+		return
+	}
+	s.complain("the sender stumbled and goes on", fmt.Sprint(problem))
+	if s.writing != nil {
+		s.giveUp(s.writing)
 	}
 }
 
 // add writes a report behind the others. One that does not fit the batch any more goes alone.
 func add(s *sender, x *record) {
 	start := s.batch.Len()
-	if err := write(s.encoder, x, s.ledger); err != nil {
-		s.batch.Truncate(start)
-		s.done(1, x.cost, 1)
+	s.writing = x
+	s.ledger.Sequence = x.sequence
+	if err := s.encoder.Encode(newReport(x, s.ledger)); err != nil { // ends the line: reports in a row are NDJSON
 		s.complain("a report can't be written", err.Error())
+		s.giveUp(x)
 		return
 	}
+	s.writing = nil
 	if start > 0 && s.batch.Len() > s.batchBytes {
 		s.postpone(start)
 	}
@@ -281,23 +290,23 @@ func add(s *sender, x *record) {
 	}
 }
 
+// giveUp counts a report that can't be written as failed, and takes away what of it was.
+func (s *sender) giveUp(x *record) {
+	s.writing = nil
+	whole := 0
+	if len(s.ends) > 0 {
+		whole = s.ends[len(s.ends)-1]
+	}
+	s.batch.Truncate(whole)
+	s.done(1, x.cost, 1)
+}
+
 // postpone delivers the batch up to here and begins the next with the rest.
 func (s *sender) postpone(start int) {
 	line := append([]byte{}, s.batch.Bytes()[start:]...)
 	s.batch.Truncate(start)
 	s.flush()
 	s.batch.Write(line)
-}
-
-// write encodes a report with a line end, so that reports in a row are NDJSON.
-func write(to *json.Encoder, x *record, ledger source) (err error) {
-	defer func() {
-		if problem := recover(); problem != nil {
-			err = fmt.Errorf("%v", problem)
-		}
-	}()
-	ledger.Sequence = x.sequence
-	return to.Encode(newReport(x, ledger))
 }
 
 // flush delivers the batch and makes room for the next.

@@ -249,7 +249,7 @@ def test_an_odd_exchange_still_makes_a_report_that_is_accepted(set_stage: SetSta
     stage = set_stage(script)
     wire = stage.connect()
     path = "/v1/" + "p" * 20_000 + "?alt=" + "q" * 20_000
-    wire.send(request("M" * 300, path, "Content-Length: 3", "User-Agent: \xff\xfe" + "u" * 20_000) + b"\xff\x00\xff")
+    wire.send(request("M" * 300, path, "Content-Length: 3", "Content-Type: \xff\xfe" + "u" * 20_000) + b"\xff\x00\xff")
 
     assert wire.read_body(wire.read_head()) == b"\x00\xff\xfe\xed\x80\x01"
     (report,) = stage.collector.wait_for(1)
