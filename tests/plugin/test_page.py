@@ -55,7 +55,7 @@ def defaults(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
 
 def described() -> dict[str, str]:
     """Each key of the page's table and the default it gives."""
-    table = PAGE.split("## Keys")[1].split("## What is reported")[0]
+    table = PAGE.split("## Configuration")[1].split("## What is reported")[0]
     return dict(re.findall(r"^\| `(\w+)` \| (?:`(.*?)`)? ?\|", table, re.MULTILINE))
 
 
