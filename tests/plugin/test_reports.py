@@ -259,7 +259,7 @@ def test_an_odd_exchange_still_makes_a_report_that_is_accepted(set_stage: SetSta
     assert report.response_content() == b"\x00\xff\xfe\xed\x80\x01"
 
 
-def test_a_large_report_is_delivered(set_stage: SetStage) -> None:
+def test_a_large_report_is_delivered_and_so_is_the_next(set_stage: SetStage) -> None:
     body = b'"\\' * 2 * 1024 * 1024
 
     def script(wire: Wire, head: Head) -> None:
@@ -273,3 +273,6 @@ def test_a_large_report_is_delivered(set_stage: SetStage) -> None:
     (report,) = stage.collector.wait_for(1)
     assert report.response_content() == body
     assert report.response_truncated is False
+    wire = stage.post(b"next")
+    wire.read_body(wire.read_head())
+    assert stage.collector.wait_for(2)[1].request_body == "next"
