@@ -95,33 +95,26 @@ def test_metrics_move_before_the_answer_so_that_who_is_answered_can_look(
         assert bench.counted() == 1
 
 
-def test_what_gathers_during_a_commit_is_committed_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def scenario(bench: Bench) -> None:
-        bench.gate.clear()
-        first = asyncio.create_task(bench.submit("first"))
-        await asyncio.to_thread(bench.entered.wait, 30)
-        others = [asyncio.create_task(bench.submit(f"other-{n}")) for n in range(20)]
-        await asyncio.to_thread(wait_for, lambda: bench.pipeline._to_write.qsize() == 20)
-        bench.gate.set()
-        await asyncio.gather(first, *others)
+async def gather_during_a_commit(bench: Bench) -> None:
+    """Twenty payloads are read and wait while the commit of a first one is held up."""
+    bench.gate.clear()
+    first = asyncio.create_task(bench.submit("first"))
+    await asyncio.to_thread(bench.entered.wait, 30)
+    others = [asyncio.create_task(bench.submit(f"other-{n}")) for n in range(20)]
+    await asyncio.to_thread(wait_for, lambda: bench.pipeline._to_write.qsize() == 20)
+    bench.gate.set()
+    await asyncio.gather(first, *others)
 
+
+def test_what_gathers_during_a_commit_is_committed_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with running(tmp_path, monkeypatch) as bench:
-        asyncio.run(scenario(bench))
+        asyncio.run(gather_during_a_commit(bench))
         assert bench.groups == [1, 20]
 
 
 def test_a_group_stays_within_the_size_of_a_transaction(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def scenario(bench: Bench) -> None:
-        bench.gate.clear()
-        first = asyncio.create_task(bench.submit("first"))
-        await asyncio.to_thread(bench.entered.wait, 30)
-        others = [asyncio.create_task(bench.submit(f"other-{n}")) for n in range(20)]
-        await asyncio.to_thread(wait_for, lambda: bench.pipeline._to_write.qsize() == 20)
-        bench.gate.set()
-        await asyncio.gather(first, *others)
-
     with running(tmp_path, monkeypatch, commit_reports=8) as bench:
-        asyncio.run(scenario(bench))
+        asyncio.run(gather_during_a_commit(bench))
         assert bench.groups == [1, 8, 8, 4]
 
 
