@@ -6,7 +6,8 @@ import json
 import pytest
 
 from llmtoken.errors import NotJSON, ReportError, TooLarge
-from llmtoken.payload import parse
+from llmtoken.payload import Form, parse
+from llmtoken.report import Source
 
 GOOD = {"request_body": "{}", "response_body": "{}", "elapsed_time": 1.5}
 LIMIT = 10_000
@@ -64,3 +65,25 @@ def test_a_bomb_is_refused_before_it_is_unpacked() -> None:
 def test_damaged_gzip_says_so(data: bytes) -> None:
     with pytest.raises(NotJSON, match="gzip"):
         parse(data, form="one", gzipped=True, limit=LIMIT)
+
+
+# ── The sender's ledger ─────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("form", ["one", "lines"])
+def test_the_ledger_comes_with_the_reports(form: Form) -> None:
+    content = parse(lines(GOOD), form=form, gzipped=False, limit=LIMIT, ledger='{"boot": "b", "sequence": 7}')
+    assert (content.ledger, content.ledger_problem) == (Source(boot="b", sequence=7), None)
+    assert len(content.reports) == 1
+
+
+def test_a_ledger_may_come_alone() -> None:
+    content = parse(b"", form="lines", gzipped=False, limit=LIMIT, ledger='{"boot": "b"}')
+    assert (content.reports, content.rejected, content.ledger) == ([], [], Source(boot="b"))
+
+
+def test_a_broken_ledger_costs_no_report() -> None:
+    content = parse(lines(GOOD), form="lines", gzipped=False, limit=LIMIT, ledger="oops")
+    assert content.ledger is None
+    assert "Llmtoken-Source" in str(content.ledger_problem)
+    assert len(content.reports) == 1

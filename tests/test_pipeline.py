@@ -18,7 +18,7 @@ from llmtoken.metrics import Metrics
 from llmtoken.payload import Content
 from llmtoken.pipeline import Outcome, Pipeline
 from llmtoken.reading import Reading
-from llmtoken.report import Rejected, Report
+from llmtoken.report import Rejected, Report, Source
 from support.collector import sum_samples, wait_for
 from support.records import new
 
@@ -44,8 +44,11 @@ class Bench:
     async def submit(self, *request_ids: str, size: int = 100) -> Outcome:
         return await self.pipeline.submit(lambda: content(*request_ids, size=size), size)
 
+    def sum(self, name: str) -> float:
+        return sum_samples(self.metrics.exposition(None)[0].decode(), name)
+
     def counted(self) -> float:
-        return sum_samples(self.metrics.exposition(None)[0].decode(), "llmtoken_requests_total")
+        return self.sum("llmtoken_requests_total")
 
 
 @contextmanager
@@ -192,6 +195,25 @@ def test_a_payload_that_cannot_be_parsed_raises_and_frees_its_place(
         assert not bench.pipeline.full
 
     with running(tmp_path, monkeypatch, queue_reports=1) as bench:
+        asyncio.run(scenario(bench))
+
+
+def test_what_plugins_tell_counts_when_their_reports_are_committed_and_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = Content([report("a")], [], 100, ledger=Source(boot="b", sequence=1, dropped=3))
+
+    async def scenario(bench: Bench) -> None:
+        bench.gate.clear()
+        answer = asyncio.create_task(bench.pipeline.submit(lambda: told, 100))
+        await asyncio.to_thread(bench.entered.wait, 30)
+        assert bench.sum("llmtoken_plugin_dropped_total") == 0
+        bench.gate.set()
+        assert (await answer).told
+        assert (await bench.pipeline.submit(lambda: told, 100)).told
+        assert bench.sum("llmtoken_plugin_dropped_total") == 3
+
+    with running(tmp_path, monkeypatch) as bench:
         asyncio.run(scenario(bench))
 
 

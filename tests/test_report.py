@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmtoken.errors import NotJSON, ReportError, TooLarge
-from llmtoken.report import MAX_LINES, Report, parse_lines, parse_one
+from llmtoken.report import MAX_LINES, Report, parse_ledger, parse_lines, parse_one
 
 RECEIVED = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 REQUIRED = {"request_body": "", "response_body": "", "elapsed_time": 0.5}
@@ -44,7 +44,7 @@ FULL = {
     "labels": {"env": "prod"},
     "middleware": "llm@file",
     "capture_bodies": "full",
-    "source": {"boot": "b", "sequence": 7, "dropped": 1, "failed": 2},
+    "source": {"boot": "b", "sequence": 7, "dropped": 1, "failed": 2, "dropped_by": {"queue_full": 1}},
 }
 
 
@@ -67,7 +67,7 @@ def test_every_field_is_kept() -> None:
     assert set(FULL) | {"request_body_encoding"} == set(Report.__struct_fields__)
     assert report.timeline == [(1, 0.25), (2, 0.5)]
     assert report.source is not None
-    assert report.source.dropped == 1
+    assert (report.source.dropped, report.source.dropped_by, report.source.failed_by) == (1, {"queue_full": 1}, {})
     assert report.labels == {"env": "prod"}
 
 
@@ -109,6 +109,8 @@ def test_a_missing_required_field_is_named(name: str) -> None:
         {"request_bytes": -1},
         {"timestamp": "yesterday"},
         {"source": {"dropped": -1}},
+        {"source": {"dropped_by": {"x" * 257: 1}}},
+        {"source": {"failed_by": {str(n): 1 for n in range(33)}}},
         {"capture_bodies": "some"},
     ],
     ids=lambda wrong: next(iter(wrong)),
@@ -224,3 +226,31 @@ def test_a_flood_of_lines_is_refused() -> None:
 @settings(deadline=None)
 def test_no_lines_raise(data: bytes) -> None:
     parse_lines(data)
+
+
+# ── The ledger beside reports ───────────────────────────────────────────────────────────
+
+
+def test_a_ledger_is_read() -> None:
+    ledger = parse_ledger('{"boot": "b", "sequence": 7, "failed": 2, "failed_by": {"rejected": 2}, "invention": []}')
+    assert (ledger.boot, ledger.sequence, ledger.dropped, ledger.failed) == ("b", 7, 0, 2)
+    assert ledger.failed_by == {"rejected": 2}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "",
+        "boot=b",
+        "[]",
+        '{"sequence": -1}',
+        '{"boot": 5}',
+        '{"dropped": 1e999}',
+        "[" * 8000,
+        json.dumps({"boot": "b", "invention": "x" * 8192}),
+    ],
+    ids=lambda wrong: wrong[:20],
+)
+def test_a_ledger_that_cannot_be_read_says_which_header_is_wrong(wrong: str) -> None:
+    with pytest.raises(ReportError, match="Llmtoken-Source"):
+        parse_ledger(wrong)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import msgspec
 
-from llmtoken.report import Report
+from llmtoken.metrics.losses import DROPPED, FAILED, OTHER, UNKNOWN
+from llmtoken.report import Report, Source
 from support.collector import running
 from support.needs import ROOT
 
@@ -42,6 +43,15 @@ def test_the_page_gives_every_field_its_type() -> None:
 def test_the_required_fields_are_the_first_three() -> None:
     required = [field.name for field in msgspec.structs.fields(Report) if field.required]
     assert list(described())[:3] == required
+
+
+def test_the_page_names_everything_of_the_loss_ledger_and_the_runbook_every_reason() -> None:
+    ledger = PAGE.split("## The loss ledger")[1].split("## Answers")[0]
+    named = set(re.findall(r"`(\w+)`", ledger))
+    assert named >= {*Source.__struct_fields__, *DROPPED, *FAILED}
+    runbook = (ROOT / "docs" / "operations.md").read_text("utf-8").split("### LlmtokenReportsLost")[1].split("### ")[0]
+    rows = re.findall(r"(?m)^\| (`.+?) \|", runbook)
+    assert set(re.findall(r"\w+", " ".join(rows))) == {*DROPPED, *FAILED, OTHER, UNKNOWN}
 
 
 def test_the_example_answers_as_the_page_says(tmp_path: Path) -> None:

@@ -8,36 +8,49 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from llmtoken.errors import NotJSON, TooLarge
-from llmtoken.report import Rejected, Report, parse_lines, parse_one
+from llmtoken.errors import NotJSON, ReportError, TooLarge
+from llmtoken.report import Rejected, Report, Source, parse_ledger, parse_lines, parse_one
 
 Form = Literal["one", "lines"]
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """The reports of a payload, the lines that were refused, and the unpacked size in bytes."""
+    """The reports of a payload, the lines that were refused, and the unpacked size in bytes.
+
+    Beside them the sender's ledger, or else what was wrong with the one that it sent.
+    """
 
     reports: Sequence[Report]
     rejected: Sequence[Rejected]
     size: int
+    ledger: Source | None = None
+    ledger_problem: str | None = None
 
 
-def parse(data: bytes, *, form: Form, gzipped: bool, limit: int) -> Content:
-    """Unpack and read a payload.
+def parse(data: bytes, *, form: Form, gzipped: bool, limit: int, ledger: str | None = None) -> Content:
+    """Unpack and read a payload, and the `ledger` of its header.
 
     Raises `TooLarge` past `limit` bytes, `NotJSON` for what isn't JSON (or gzip), `ReportError`
-    for a single report that breaks the schema. In NDJSON a bad line is refused alone.
+    for a single report that breaks the schema. In NDJSON a bad line is refused alone. A bad
+    ledger is only noted: it must never cost reports.
     """
     if gzipped:
         data = gunzip(data, limit)
     if form == "one":
-        return Content([parse_one(data)], [], len(data))
-    reports, rejected = parse_lines(data)
-    return Content([report for _, report in reports], rejected, len(data))
+        content = Content([parse_one(data)], [], len(data))
+    else:
+        reports, rejected = parse_lines(data)
+        content = Content([report for _, report in reports], rejected, len(data))
+    if ledger is None:
+        return content
+    try:
+        return replace(content, ledger=parse_ledger(ledger))
+    except ReportError as error:
+        return replace(content, ledger_problem=error.message)
 
 
 def gunzip(data: bytes, limit: int) -> bytes:

@@ -27,7 +27,7 @@ from llmtoken.errors import LlmtokenError, QueueFull, StorageUnavailable
 from llmtoken.metrics import Metrics
 from llmtoken.payload import Content
 from llmtoken.reading import PROBLEMS, Reading, read, warm_up
-from llmtoken.report import Rejected
+from llmtoken.report import Rejected, Source
 
 log = logging.getLogger(__name__)
 
@@ -35,13 +35,21 @@ _LESSONS = 16
 """Pairs of estimate and report that are learned from before they are written down: a crash costs no more."""
 
 
+_LEDGER = "ledger"
+"""The problem of a ledger that can't be read."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a payload: its readings, each one's call as stored (`None`: it was there), the lines refused."""
+    """What became of a payload: its readings, each one's call as stored (`None`: it was there), the lines refused.
+
+    `told` says whether its sender's ledger came along and was taken.
+    """
 
     readings: Sequence[Reading]
     stored: Sequence[Call | None]
     rejected: Sequence[Rejected]
+    told: bool = False
 
 
 @dataclass(slots=True)
@@ -55,6 +63,7 @@ class _Job:
     reports: int = 1
     readings: list[Reading] = field(default_factory=list)
     rejected: Sequence[Rejected] = ()
+    ledger: Source | None = None
 
 
 class Pipeline:
@@ -82,7 +91,7 @@ class Pipeline:
             queue_bytes=lambda: self._waiting_bytes,
             database_bytes=audit.size_bytes,
         )
-        for problem in PROBLEMS:
+        for problem in (*PROBLEMS, _LEDGER):
             metrics.parse_failures(problem, 0)  # shown at 0, so that the first one is an increase
 
     def start(self) -> None:
@@ -137,7 +146,10 @@ class Pipeline:
             try:
                 content = job.parse()
                 self._resize(job, len(content.reports), content.size)
-                job.rejected = content.rejected
+                job.rejected, job.ledger = content.rejected, content.ledger
+                if content.ledger_problem is not None:
+                    log.warning("A plugin's ledger is ignored: %s", content.ledger_problem)
+                    self._metrics.parse_failures(_LEDGER)
                 job.readings = [read(report, self._settings, self._counter) for report in content.reports]
             except LlmtokenError as error:
                 self._metrics.reports(rejected=1)
@@ -150,8 +162,9 @@ class Pipeline:
                 self._metrics.reports(rejected=len(job.rejected))
                 if job.readings:
                     self._to_write.put(job)
-                else:
-                    self._finish(job, Outcome([], [], job.rejected))
+                else:  # nothing to commit, so what it tells can be taken at once
+                    self._take_ledgers([job])
+                    self._finish(job, Outcome([], [], job.rejected, told=job.ledger is not None))
 
     # ── Writer ──────────────────────────────────────────────────────────────────────────
 
@@ -196,9 +209,11 @@ class Pipeline:
         stored = self._audit.write([reading.record for reading in readings])
         self._metrics.committed(time.monotonic() - began, sum(call is not None for call in stored))
         self._count(readings, stored)
+        self._take_ledgers(group)
         marks = iter(stored)
         for job in group:
-            self._finish(job, Outcome(job.readings, [next(marks) for _ in job.readings], job.rejected))
+            calls = [next(marks) for _ in job.readings]
+            self._finish(job, Outcome(job.readings, calls, job.rejected, told=job.ledger is not None))
 
     def _count(self, readings: Sequence[Reading], stored: Sequence[Call | None]) -> None:
         """Count what is new as it was stored, so that the metrics say what the audit does."""
@@ -211,9 +226,12 @@ class Pipeline:
             for seen in reading.comparisons:
                 self._metrics.estimated(call, seen.token_type, seen.ratio)
             self._calibration.learn(reading.comparisons)
-        for reading in readings:
-            if reading.report.source is not None:
-                self._metrics.plugin(reading.report.source)
+
+    def _take_ledgers(self, group: Sequence[_Job]) -> None:
+        """Only now: a report that isn't committed hasn't arrived, and comes again with all that it tells."""
+        for job in group:
+            sources = (reading.report.source for reading in job.readings)
+            self._metrics.plugin([source for source in sources if source is not None], job.ledger)
 
     def _keep_lessons(self, *, least: int) -> None:
         try:

@@ -27,19 +27,23 @@ Seconds = Annotated[float, msgspec.Meta(ge=0, le=31_622_400)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 Headers = Annotated[dict[Name, Line], msgspec.Meta(max_length=64)]
 Labels = Annotated[dict[Name, Name], msgspec.Meta(max_length=32)]
+Reasons = Annotated[dict[Name, Count], msgspec.Meta(max_length=32)]
 Timeline = Annotated[list[tuple[Count, Seconds]], msgspec.Meta(max_length=4096)]
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
     """The loss ledger: where this report stands in its plugin's life, and what was lost before it.
 
-    `dropped` and `failed` count reports since `boot` that never will arrive.
+    `dropped` and `failed` count reports since `boot` that never will arrive. `dropped_by` and
+    `failed_by` say why, as far as the plugin knows; the totals are what counts.
     """
 
     boot: Name = ""
     sequence: Count = 0
     dropped: Count = 0
     failed: Count = 0
+    dropped_by: Reasons = {}
+    failed_by: Reasons = {}
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,6 +119,10 @@ _MAX_ERROR = 500
 """Characters of an error that are passed on; it may quote the sender's own value."""
 
 _one = msgspec.json.Decoder(Report)
+_ledger = msgspec.json.Decoder(Source)
+
+MAX_LEDGER = 8192
+"""Characters of the header `Llmtoken-Source`."""
 
 _HINT = "send the fields of docs/report.md; request_body, response_body and elapsed_time are required"
 
@@ -129,6 +137,17 @@ def parse_one(data: bytes) -> Report:
         raise NotJSON(f"The report isn't JSON: {_short(error)}", hint="send one JSON object in UTF-8") from error
     _check_base64(report)
     return report
+
+
+def parse_ledger(header: str) -> Source:
+    """Read the ledger that a plugin sends beside its reports. Raises `ReportError`."""
+    hint = "send the object of docs/report.md, with boot and sequence"
+    if len(header) > MAX_LEDGER:
+        raise ReportError(f"The header Llmtoken-Source is longer than {MAX_LEDGER} characters", hint=hint)
+    try:
+        return _ledger.decode(header)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise ReportError(f"The header Llmtoken-Source can't be read: {_short(error)}", hint=hint) from error
 
 
 def from_fields(fields: Mapping[str, Any]) -> Report:

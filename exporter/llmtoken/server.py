@@ -10,6 +10,7 @@ from __future__ import annotations
 import hmac
 import logging
 import math
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -59,10 +60,13 @@ _DISCARD = 4
 """How many times the limit of a request is read and thrown away, so that the sender hears why."""
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """Build the collector. Opens (and migrates) the database; raises `DatabaseError` when that fails."""
+def create_app(settings: Settings, *, clock: Callable[[], float] = time.monotonic) -> FastAPI:
+    """Build the collector. Opens (and migrates) the database; raises `DatabaseError` when that fails.
+
+    `clock` says, in seconds, how long a report has been missing.
+    """
     store = audit.open(settings.database)
-    metrics = Metrics(max_models=settings.max_models, max_consumers=settings.max_consumers)
+    metrics = Metrics(max_models=settings.max_models, max_consumers=settings.max_consumers, clock=clock)
     pipeline = Pipeline(settings, store, metrics)
 
     @asynccontextmanager
@@ -99,7 +103,10 @@ def create_app(settings: Settings) -> FastAPI:
         form = _form(request)
         data = await _body(request, settings.max_request_bytes)
         gzipped = request.headers.get("content-encoding", "").strip().lower() == "gzip"
-        parse = partial(payload.parse, data, form=form, gzipped=gzipped, limit=settings.max_request_bytes)
+        ledger = request.headers.get("llmtoken-source")
+        parse = partial(
+            payload.parse, data, form=form, gzipped=gzipped, limit=settings.max_request_bytes, ledger=ledger
+        )
         outcome = await pipeline.submit(parse, len(data))
         return _answer_one(outcome) if form == "one" else _answer_lines(outcome)
 
@@ -216,7 +223,7 @@ def _answer_one(outcome: Outcome) -> Response:
 
 def _answer_lines(outcome: Outcome) -> Response:
     rejected = [{"line": refused.line, "error": refused.error} for refused in outcome.rejected]
-    if not outcome.readings:
+    if not outcome.readings and (rejected or not outcome.told):
         error = {"error": "No line holds a usable report", "hint": "send one JSON object a line: docs/report.md"}
         return _json({"status": "error", **error, "rejected": rejected}, status=400)
     accepted = sum(call is not None for call in outcome.stored)

@@ -139,7 +139,7 @@ def scraped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[prometheus.Pro
 
             def busy() -> bool:
                 metrics.record([call(), call(consumer="bob"), streamed(), failed()])
-                metrics.plugin(Source(boot="a", dropped=1))
+                metrics.plugin([Source(boot="a", dropped=1, dropped_by={"queue_full": 1})])
                 return bool(running.query(enough))
 
             wait_for(busy)

@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_cla
 
 from llmtoken.metrics import Metrics
 from llmtoken.metrics.instruments import INSTRUMENTS
+from llmtoken.metrics.losses import DROPPED, FAILED
 from support.calls import call
 from support.exposition import GOLDEN, example
 from support.needs import program
@@ -82,8 +83,10 @@ def test_what_may_never_happen_is_shown_from_the_start(metrics: Metrics) -> None
         'llmtoken_reports_total{llmtoken_report_outcome="accepted"} 0.0',
         'llmtoken_reports_total{llmtoken_report_outcome="duplicate"} 0.0',
         'llmtoken_reports_total{llmtoken_report_outcome="rejected"} 0.0',
-        "llmtoken_plugin_dropped_total 0.0",
-        "llmtoken_plugin_failed_total 0.0",
+        *(f'llmtoken_plugin_dropped_total{{reason="{reason}"}} 0.0' for reason in DROPPED),
+        *(f'llmtoken_plugin_failed_total{{reason="{reason}"}} 0.0' for reason in FAILED),
+        "llmtoken_plugin_missing_reports_total 0.0",
+        "llmtoken_plugin_late_reports_total 0.0",
         'llmtoken_overflow_total{llmtoken_dimension="model"} 0.0',
         'llmtoken_overflow_total{llmtoken_dimension="consumer"} 0.0',
         "llmtoken_commit_rows_total 0.0",

@@ -178,7 +178,7 @@ def test_a_problem_can_be_shown_before_it_first_happens(seen: Seen) -> None:
 
 def test_losses_are_the_sum_over_all_plugins(seen: Seen) -> None:
     for source in (Source(boot="a", dropped=3), Source(boot="b", dropped=1, failed=5), Source(boot="a", dropped=4)):
-        seen.metrics.plugin(source)
+        seen.metrics.plugin([source])
     assert seen.sum("llmtoken_plugin_dropped_total") == 5
     assert seen.sum("llmtoken_plugin_failed_total") == 5
 

@@ -52,12 +52,12 @@ class Collector:
 
 
 @contextmanager
-def running(directory: Path, **settings: Any) -> Iterator[Collector]:
-    """Run a collector on its own database in `directory`."""
+def running(directory: Path, *, clock: Callable[[], float] = time.monotonic, **settings: Any) -> Iterator[Collector]:
+    """Run a collector on its own database in `directory`; `clock` says how long reports are missing."""
     database = directory / "llmtoken.db"
     loaded = config.load(None, **{"database": str(database), "log_level": "warning", **settings})
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(create_app(loaded), log_config=None, access_log=False))
+    server = uvicorn.Server(uvicorn.Config(create_app(loaded, clock=clock), log_config=None, access_log=False))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"

@@ -35,7 +35,7 @@ def example(accept: str | None = None) -> str:
         metrics.reports(accepted=8, duplicates=2, rejected=1)
         metrics.parse_failures("not_json")
         metrics.estimated(CALLS[0], "output", 0.98)
-        metrics.plugin(Source(boot="a", sequence=1, dropped=4, failed=2))
+        metrics.plugin([Source(boot="a", sequence=1, dropped=4, dropped_by={"queue_full": 3}, failed=2)])
         metrics.committed(0.02, 8)
         text = metrics.exposition(accept)[0].decode()
     finally:

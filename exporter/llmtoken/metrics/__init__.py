@@ -1,7 +1,8 @@
 """What can be seen on `/metrics`: every instrument, declared once, and the recording into them.
 
-`instruments` declares, `names` and `ledger` keep what clients and plugins send bounded,
-`recorder` counts, `document` writes docs/metrics.md. Must not know SQL or HTTP.
+`instruments` declares, `names` keeps what clients send bounded, `ledger` (of `losses` and `gaps`)
+what plugins say of themselves, `recorder` counts, `document` writes docs/metrics.md. Must not
+know SQL or HTTP.
 """
 
 from llmtoken.metrics.recorder import Metrics

@@ -25,6 +25,7 @@ ABORTED = "llmtoken.aborted"
 OUTCOME = "llmtoken.report.outcome"
 PROBLEM = "llmtoken.parse.problem"
 DIMENSION = "llmtoken.dimension"
+REASON = "reason"
 
 OUTCOMES = ("accepted", "duplicate", "rejected")
 
@@ -46,6 +47,8 @@ ATTRIBUTES = {
     OUTCOME: "`accepted`, `duplicate` (already stored, counted once) or `rejected`.",
     PROBLEM: "What could not be understood, from a small fixed vocabulary.",
     DIMENSION: "Which attribute's names ran over: `model`, `consumer`, `provider`, `operation`, `error`, `problem`.",
+    REASON: "Why a report was lost, from a small fixed vocabulary: see docs/report.md. `unknown` when its plugin "
+    "didn't say, `other` when it said something that we don't know.",
 }
 """Every attribute with its meaning. Unknown values leave the attribute out."""
 
@@ -216,22 +219,38 @@ PLUGIN_DROPPED = Instrument(
     name="llmtoken.plugin.dropped",
     kind="counter",
     unit="{report}",
-    description="Reports that plugins dropped because their queue was full, by their own account.",
-    example="Calls missing from the audit: increase(llmtoken_plugin_dropped_total[1h]) "
-    "+ increase(llmtoken_plugin_failed_total[1h])",
+    description="Reports that plugins had no room for, by their own account.",
+    attributes=(REASON,),
+    example="Calls that plugins lost: sum(increase(llmtoken_plugin_dropped_total[1h])) "
+    "+ sum(increase(llmtoken_plugin_failed_total[1h]))",
 )
 PLUGIN_FAILED = Instrument(
     name="llmtoken.plugin.failed",
     kind="counter",
     unit="{report}",
-    description="Reports that plugins gave up sending, by their own account.",
-    example="Given up in the last hour: increase(llmtoken_plugin_failed_total[1h])",
+    description="Reports that plugins had queued and gave up, by their own account.",
+    attributes=(REASON,),
+    example="Given up in the last hour: sum by (reason) (increase(llmtoken_plugin_failed_total[1h])) > 0",
+)
+MISSING_REPORTS = Instrument(
+    name="llmtoken.plugin.missing_reports",
+    kind="counter",
+    unit="{report}",
+    description="Reports that plugins made, that did not arrive in time, and that no plugin says it lost.",
+    example="Missing now: llmtoken_plugin_missing_reports_total - llmtoken_plugin_late_reports_total",
+)
+LATE_REPORTS = Instrument(
+    name="llmtoken.plugin.late_reports",
+    kind="counter",
+    unit="{report}",
+    description="Missing reports that turned up after all: they arrived, or their plugin said that it lost them.",
+    example="Turned up in the last hour: increase(llmtoken_plugin_late_reports_total[1h])",
 )
 PARSE_FAILURES = Instrument(
     name="llmtoken.parse.failures",
     kind="counter",
     unit="{failure}",
-    description="Things in stored reports that could not be understood.",
+    description="Things in stored reports, and ledgers of plugins, that could not be understood.",
     attributes=(PROBLEM,),
     example="What providers changed: sum by (llmtoken_parse_problem) (increase(llmtoken_parse_failures_total[1h])) > 0",
 )
@@ -315,6 +334,8 @@ INSTRUMENTS = (
     REPORTS,
     PLUGIN_DROPPED,
     PLUGIN_FAILED,
+    MISSING_REPORTS,
+    LATE_REPORTS,
     PARSE_FAILURES,
     ESTIMATE_RATIO,
     OVERFLOW,

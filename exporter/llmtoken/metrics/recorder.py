@@ -30,6 +30,7 @@ from llmtoken.call import Call
 from llmtoken.errors import ConfigError
 from llmtoken.metrics import instruments
 from llmtoken.metrics.ledger import Ledger
+from llmtoken.metrics.losses import DROPPED, FAILED
 from llmtoken.metrics.names import OTHER, Names
 from llmtoken.report import Source
 
@@ -53,7 +54,7 @@ class Metrics:
     `record` is for one writer thread; everything else may be called from any thread.
     """
 
-    def __init__(self, *, max_models: int, max_consumers: int) -> None:
+    def __init__(self, *, max_models: int, max_consumers: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._registry = CollectorRegistry()
         self._provider = MeterProvider(
             [PrometheusMetricReader(scope_info_enabled=False, registry=self._registry)],
@@ -72,7 +73,7 @@ class Metrics:
             "consumer": Names(max_consumers),
             **{dimension: Names(_FEW) for dimension in ("provider", "operation", "error", "problem")},
         }
-        self._ledger = Ledger()
+        self._ledger = Ledger(clock=clock)
         self._exposing = threading.Lock()
         self._declare()
         self._start_at_zero()
@@ -99,6 +100,13 @@ class Metrics:
         self._overflow = self._counter(instruments.OVERFLOW)
         self._commit_duration = self._histogram(instruments.COMMIT_DURATION)
         self._commit_rows = self._counter(instruments.COMMIT_ROWS)
+        for instrument, read in (
+            (instruments.MISSING_REPORTS, lambda: self._ledger.missing_and_late()[0]),
+            (instruments.LATE_REPORTS, lambda: self._ledger.missing_and_late()[1]),
+        ):
+            self._meter.create_observable_counter(
+                instrument.name, [partial(_observe, read)], instrument.unit, instrument.description
+            )
         self._last_commit = self._meter.create_gauge(
             instruments.LAST_COMMIT.name,
             unit=instruments.LAST_COMMIT.unit,
@@ -107,8 +115,10 @@ class Metrics:
 
     def _start_at_zero(self) -> None:
         """Show what may never happen from the start, so that the first time is an increase."""
-        for counter in (self._plugin_dropped, self._plugin_failed, self._commit_rows):
-            counter.add(0)
+        self._commit_rows.add(0)
+        for counter, reasons in ((self._plugin_dropped, DROPPED), (self._plugin_failed, FAILED)):
+            for reason in reasons:
+                counter.add(0, {instruments.REASON: reason})
         for outcome in instruments.OUTCOMES:
             self._reports.add(0, {instruments.OUTCOME: outcome})
         for dimension in self._names:
@@ -141,13 +151,12 @@ class Metrics:
         self._estimate_ratio.record(ratio, dict((*self._subject(call, sums), (instruments.TOKEN_TYPE, token_type))))
         _add(sums)
 
-    def plugin(self, source: Source) -> None:
-        """Take the running totals that a plugin sent along with a report."""
-        dropped, failed = self._ledger.increases(source)
-        if dropped:
-            self._plugin_dropped.add(dropped)
-        if failed:
-            self._plugin_failed.add(failed)
+    def plugin(self, reported: Sequence[Source], current: Source | None = None) -> None:
+        """Take what plugins said of themselves: with the reports of one batch, and with the batch itself."""
+        dropped, failed = self._ledger.told(reported, current)
+        for counter, losses in ((self._plugin_dropped, dropped), (self._plugin_failed, failed)):
+            for reason, count in losses.items():
+                counter.add(count, {instruments.REASON: reason})
 
     def committed(self, seconds: float, rows: int) -> None:
         """Note a transaction of the audit: how long it took and how many new rows it wrote."""
