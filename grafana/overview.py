@@ -20,6 +20,10 @@ _FIRST_CHUNK = "gen_ai_client_operation_time_to_first_chunk_seconds"
 _SPEED = "llmtoken_output_speed_per_second"
 _COST = "llmtoken_cost_usd_total"
 _REQUESTS = "llmtoken_requests_total"
+_DROPPED = "llmtoken_plugin_dropped_total"
+_GIVEN_UP = "llmtoken_plugin_failed_total"
+_MISSING = "llmtoken_plugin_missing_reports_total"
+_LATE = "llmtoken_plugin_late_reports_total"
 
 
 def overview() -> Dashboard:
@@ -42,6 +46,10 @@ def _total(metric: str, by: str = "", where: str = "") -> str:
 
 def _rate(metric: str, by: str = "", where: str = "") -> str:
     return f"sum{by} (rate({metric}{{{_CALLS}{where}}}[$__rate_interval]))"
+
+
+def _reports(metric: str, by: str = "") -> str:
+    return f"sum{by} (increase({metric}[$__rate_interval]))"
 
 
 def _quantile(quantile: float, histogram: str, by: str = "", window: str = "$__rate_interval") -> str:
@@ -195,11 +203,21 @@ def _trust() -> Row:
                 "Reports lost",
                 "short",
                 {
-                    "dropped": "sum(increase(llmtoken_plugin_dropped_total[$__rate_interval]))",
-                    "given up": "sum(increase(llmtoken_plugin_failed_total[$__rate_interval]))",
+                    "dropped: {{reason}}": _reports(_DROPPED, " by (reason)"),
+                    "given up: {{reason}}": _reports(_GIVEN_UP, " by (reason)"),
                 },
                 "Calls that are missing here and in the audit, by the plugins' own account. Should be 0.",
                 stacked=True,
+            ),
+            lines(
+                "Reports missing",
+                "short",
+                {
+                    "missing now": f"sum({_MISSING}) - sum({_LATE})",
+                    "turned up late": _reports(_LATE),
+                },
+                "Calls that plugins saw, that did not arrive, and that no plugin says it lost, since the collector "
+                "started. Should be 0.",
             ),
         ],
     )
