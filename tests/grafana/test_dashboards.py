@@ -7,7 +7,8 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -178,24 +179,30 @@ def test_every_variable_offers_something(scraped: prometheus.Prometheus, file: P
             assert scraped.label_values(match[2], resolved(match[1], ALL))
 
 
-def number(scraped: prometheus.Prometheus, title: str, chosen: Mapping[str, str] = ALL) -> float:
-    """What a panel with one number shows."""
-    panel = next(panel for panel in PANELS if panel["title"] == title)
-    ((_, (value,)),) = answer(scraped, panel["targets"][0], chosen)
-    return float(value)
+@pytest.fixture
+def number(scraped: prometheus.Prometheus) -> Callable[..., float]:
+    """What a panel with one number shows. All are asked for one moment: `increase` guesses up to the very now."""
+    moment = time.time() - 1  # what was scraped by then is stored
+
+    def shown(title: str, chosen: Mapping[str, str] = ALL) -> float:
+        panel = next(panel for panel in PANELS if panel["title"] == title)
+        (value,) = scraped.query(resolved(panel["targets"][0]["expr"], chosen), at=moment).values()
+        return value
+
+    return shown
 
 
-def test_the_numbers_are_the_right_ones(scraped: prometheus.Prometheus) -> None:
-    calls = number(scraped, "Calls")
-    assert number(scraped, "Failed calls") == pytest.approx(1 / 4)
-    assert number(scraped, "Input tokens") == pytest.approx(calls / 4 * (100 + 100 + 3000), rel=0.02)
-    assert number(scraped, "Output tokens") == pytest.approx(calls / 4 * (20 + 20 + 400), rel=0.02)
-    assert number(scraped, "Cost") == pytest.approx(calls / 4 * (0.00037 * 2 + 0.0168), rel=0.02)
-    assert 5.12 < number(scraped, "Duration, 95th percentile") <= 10.24
+def test_the_numbers_are_the_right_ones(number: Callable[..., float]) -> None:
+    calls = number("Calls")
+    assert number("Failed calls") == pytest.approx(1 / 4)
+    assert number("Input tokens") == pytest.approx(calls / 4 * (100 + 100 + 3000), rel=0.02)
+    assert number("Output tokens") == pytest.approx(calls / 4 * (20 + 20 + 400), rel=0.02)
+    assert number("Cost") == pytest.approx(calls / 4 * (0.00037 * 2 + 0.0168), rel=0.02)
+    assert 5.12 < number("Duration, 95th percentile") <= 10.24
 
 
-def test_the_numbers_of_a_chosen_model_are_its_own(scraped: prometheus.Prometheus) -> None:
-    calls = number(scraped, "Calls", CLAUDE)
-    assert calls == pytest.approx(number(scraped, "Calls") / 4, rel=0.02)
-    assert number(scraped, "Output tokens", CLAUDE) == pytest.approx(calls * 400, rel=0.02)
-    assert number(scraped, "Failed calls", CLAUDE) == 0
+def test_the_numbers_of_a_chosen_model_are_its_own(number: Callable[..., float]) -> None:
+    calls = number("Calls", CLAUDE)
+    assert calls == pytest.approx(number("Calls") / 4, rel=0.02)
+    assert number("Output tokens", CLAUDE) == pytest.approx(calls * 400, rel=0.02)
+    assert number("Failed calls", CLAUDE) == 0

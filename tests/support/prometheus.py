@@ -24,9 +24,10 @@ class Prometheus:
 
     client: httpx.Client
 
-    def query(self, promql: str) -> dict[tuple[tuple[str, str], ...], float]:
-        """The instant vector that a query gives now: sorted labels and value."""
-        answer = self.client.get("/api/v1/query", params={"query": promql}).raise_for_status().json()
+    def query(self, promql: str, at: float | None = None) -> dict[tuple[tuple[str, str], ...], float]:
+        """The instant vector that a query gives now, or at that Unix time: sorted labels and value."""
+        parameters = {"query": promql} | ({} if at is None else {"time": str(at)})
+        answer = self.client.get("/api/v1/query", params=parameters).raise_for_status().json()
         return {
             tuple(sorted(series["metric"].items())): float(series["value"][1]) for series in answer["data"]["result"]
         }
