@@ -49,15 +49,17 @@ docs: $(VENV)/.dev ## Write the pages, dashboards and settings that are made fro
 	@$(BIN)/python -m grafana
 
 .PHONY: lint
-lint: $(VENV)/.dev ## Check style and types
+lint: $(VENV)/.dev ## Check style and types, and that Traefik's interpreter can take the plugin
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@GOTOOLCHAIN=local $(BIN)/go run -C tools/yaegi . $(CURDIR)/plugin
 
 .PHONY: format
 format: $(VENV)/.dev ## Put the Python and Go sources in shape
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .
 	@$(BIN)/go fmt -C plugin ./...
+	@$(BIN)/go fmt -C tools/yaegi ./...
 
 .PHONY: requirements
 requirements: $(VENV)/.dev ## Pin the newest packages that pyproject.toml allows

@@ -1,0 +1,3 @@
+module yaegi.invalid/lint
+
+go 1.23
