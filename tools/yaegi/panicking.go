@@ -54,8 +54,8 @@ func checkVariadicInterfaces(p *plugin, found report) {
 		if !p.compiled(f) || call.Ellipsis.IsValid() {
 			return
 		}
-		signature := f.Type().(*types.Signature)
-		if !signature.Variadic() {
+		signature, ok := p.typeOf(call.Fun).(*types.Signature) // of a generic function, with the types it has here
+		if !ok || !signature.Variadic() {
 			return
 		}
 		last := signature.Params().Len() - 1
