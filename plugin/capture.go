@@ -1,21 +1,20 @@
 package llmtoken
 
 import (
-	"bytes"
-	"context"
 	"io"
 	"log"
 	"math"
 	"net/http"
 	"net/http/httptrace"
+	"runtime"
 	"strconv"
-	"sync"
 	"time"
 )
 
 const (
-	// maxMarks bounds what is kept while a reply passes of when its bytes left. A mark is 16 bytes.
+	// maxMarks bounds what is kept while a reply passes of when its bytes left. A mark is markCost bytes.
 	maxMarks = 4096
+	markCost = 32
 	// reviewEvery is after how many bytes of a reply its limits are looked at.
 	reviewEvery = 64 * 1024
 	// exchangeCost is about what an exchange takes in memory besides bodies and marks.
@@ -23,209 +22,228 @@ const (
 	// Traefik answers this, for its log, to a client that left before the upstream answered.
 	// Some upstreams send it too.
 	statusClientClosedRequest = 499
+	// settleWithin is how long the end of an exchange waits for a request that is still being read.
+	settleWithin = 100 * time.Millisecond
 )
 
-// exchange is one request and its reply while they pass.
+// exchange is one request and its reply while they pass; it is the reply's writer. What outlives it stands in the
+// report, so that nothing in the queue holds on to the connection.
 //
-// It is the request's body and the reply's writer at once, and leaves to the sender whatever the
-// sender can compute. Yaegi allocates all expressions of a function at each call, reached or not,
-// and wraps methods anew each time they are called from interpreted code. So what runs for each
-// request is short, calls compiled helpers, and calls its own helpers as plain functions.
+// What runs for each request or chunk is measured (docs/adr/plugin-data-path.md). Entering one of our functions
+// allocates a value for each selector, call and comparison in it, reached or not; a compiled call costs ten
+// fields, a conversion to an interface up to fifty. So it is few statements, what is rare stands in a
+// function of its own, and what the sender can compute is left to it.
 type exchange struct {
 	http.ResponseWriter // compiled code calls its Header directly
-	*record
+	*report
 
-	// The transport may read on after the handler has returned, when the upstream answered early,
-	// so reading holds the lock.
-	lock        sync.Mutex
-	requestBody io.ReadCloser     // nil when there is none
-	requestTee  io.Reader         // requestBody, copied up to the limit
-	requestRest *io.LimitedReader // counts what is still to come of the announced length, or of math.MaxInt64
-
-	control *http.ResponseController
-	out     io.Writer // the client and the copy, or the client alone once the copy is full
-	length  int64     // as announced, -1 when it wasn't; 0 before the header
-	review  int64     // at how many bytes written the limits are looked at
-	settled int       // how many marks have been thinned out to one in stride
-	stride  int
-
-	context  context.Context
-	err      error // why the client took no more
-	returned bool  // next came back without a panic
+	body           io.ReadCloser     // the request's, copied as it is read
+	request        *http.Request     // for its context
+	requestRest    *io.LimitedReader // what is still to come of the announced length, or of math.MaxInt64
+	control        *http.ResponseController
+	responseLength int // as announced; 0 when it wasn't
+	review         int // at how many bytes written the limits are looked at
+	settled        int // how many marks have been thinned out to one in stride
+	stride         int
+	steps          int // what has been seen: see begun
 }
 
-// record is what stays of an exchange until it is reported. Nothing in it holds on to the connection.
-type record struct {
-	middleware     *Middleware
-	start          time.Time
-	request        *http.Request // as it came in; its body is not to be read
-	requestCopy    bytes.Buffer
-	requestBytes   int64
-	upstream       string // host:port of the server that Traefik chose, when captured
-	tapped         bool   // the reply too
-	responseCopy   bytes.Buffer
-	responseHeader http.Header
-	status         int // 0 when unknown
-	written        int64
-	marks          [][2]float64 // bytes written so far, seconds since the start; floats, so that JSON needs no loop here
-	elapsed        time.Duration
-	aborted        string
-	sequence       int64
-	cost           int64 // memory held, for the queue's bound
-}
+// What has been seen of an exchange; anything but begun and returned is looked at more closely in the end.
+const (
+	begun    = 1 // the reply: its status is known
+	returned = 2 // next, without a panic
+	doubtful = 4 // it was Traefik that answered
+)
 
 // ── The request ──────────────────────────────────────────────────────────────────────────
 
-// tapRequest puts the exchange in the place of the request's body.
-func tapRequest(x *exchange, req *http.Request) {
-	x.request.Body = nil
-	// Behind the announced length the end is certain, and the body must not be asked for it: the server
-	// closes it as soon as the reply begins, and the transport, which looks for the end after it has sent
-	// all, would take the error for a broken request and cut the reply short. Plain Traefik does.
-	length := req.ContentLength
+// tapLarge taps a body of unknown length, or one that is longer than what is kept of it; or any other, which
+// ServeHTTP does in less.
+//
+// Behind the announced length the end is certain, and the body must not be asked for it: the server closes it as
+// soon as the reply begins, and the transport, which looks for the end after it has sent all, would take the
+// error for a broken request and cut the reply short. Plain Traefik does. An unknown end stays the end, because
+// a MultiReader's is final.
+func tapLarge(x *exchange, req *http.Request) {
+	length := x.requestLength
 	if length < 0 {
 		length = math.MaxInt64
 	}
-	x.requestBody = req.Body
-	x.requestBytes = length // less what is left in the end
 	x.requestRest = &io.LimitedReader{R: req.Body, N: length}
 	head := io.LimitReader(x.requestRest, x.middleware.config.MaxRequestBody)
-	// What is past the limit is read without a copy. A MultiReader's end is final, too.
-	x.requestTee = io.MultiReader(io.TeeReader(head, &x.requestCopy), x.requestRest)
-	req.Body = x
+	req.Body = io.NopCloser(io.MultiReader(io.TeeReader(head, x.requestCopy), x.requestRest))
 }
 
-// Read hands on the request's body and copies its beginning.
-//
-// A panic here would be in the transport's goroutine and end Traefik, so this stays trivial.
-func (x *exchange) Read(p []byte) (int, error) {
-	x.lock.Lock()
-	n, err := x.requestTee.Read(p)
-	x.lock.Unlock()
-	return n, err
-}
-
-// Close ends the request's body.
-func (x *exchange) Close() error { return x.requestBody.Close() }
-
-// traceUpstream asks the transport which connection it takes.
-func traceUpstream(x *exchange, req *http.Request) *http.Request {
-	trace := &httptrace.ClientTrace{GetConn: func(hostPort string) { x.upstream = hostPort }}
+// lookCloser does what only some configurations ask for: keep the headers that may say who is calling, and
+// ask the transport which server it takes.
+func lookCloser(x *exchange, req *http.Request) *http.Request {
+	config := x.middleware.config
+	if config.ConsumerHeader != "" || config.ConsumerFromKey != "" {
+		x.caller = req.Header.Clone()
+	}
+	if !config.CaptureUpstream {
+		return req
+	}
+	trace := &httptrace.ClientTrace{GetConn: func(hostPort string) { x.Upstream = hostPort }}
 	return req.WithContext(httptrace.WithClientTrace(req.Context(), trace))
+}
+
+// settleRequest stops the copy of a request that was not read whole, and says how much of it was. The upstream
+// answered early, or somebody left.
+//
+// The transport may still be reading in its own goroutine. The server is about to close the body anyway, which
+// waits for a read in progress and ends all others; then only the copy of what was read last may be on its way.
+func settleRequest(x *exchange) {
+	x.unread = true
+	whole := x.requestLength
+	if whole < 0 {
+		whole = math.MaxInt64
+	}
+	if body, ok := x.requestRest.R.(io.Closer); ok {
+		_ = body.Close()
+	}
+	for deadline := time.Now().Add(settleWithin); ; runtime.Gosched() {
+		x.RequestBytes = whole - x.requestRest.N
+		copied := int64(x.requestCopy.Len())
+		if copied == x.RequestBytes || copied == x.middleware.config.MaxRequestBody || time.Now().After(deadline) {
+			return
+		}
+	}
 }
 
 // ── The reply ────────────────────────────────────────────────────────────────────────────
 
 // WriteHeader notes the status; informational ones pass and don't count, of the others the first does.
 func (x *exchange) WriteHeader(status int) {
-	if status >= 200 && x.status == 0 {
-		x.status = status
+	if status >= 200 && x.steps == 0 {
+		x.steps = begun
+		x.Status = status
 		// Copied before it is sent: a compressing middleware in front changes it in place, and
 		// then it no longer describes the bytes that pass here.
-		x.responseHeader = x.ResponseWriter.Header().Clone()
-		length, err := strconv.ParseInt(x.responseHeader.Get("Content-Length"), 10, 64)
-		if err != nil {
-			length = -1
-		}
-		x.length = length
+		header := x.ResponseWriter.Header().Clone()
+		x.responseHeader = header
+		x.responseLength, _ = strconv.Atoi(header.Get("Content-Length"))
 	}
 	x.ResponseWriter.WriteHeader(status)
-	if x.length < 0 {
-		// Traefik's proxy flushes replies of unknown length at once, but can't see the Flusher through
-		// an interpreted wrapper; so we do. It also keeps the trailers of replies without a body.
+	if status >= 200 && x.responseLength == 0 {
+		beginStream(x)
+	}
+}
+
+// beginStream sends the header of a reply of unknown length at once, as the proxy would. It also keeps the
+// trailers of replies without a body.
+//
+// What Traefik itself says of a broken upstream is recognised by its lack of any header; without the plugin the
+// server finds out its length, so it must be left to do so.
+func beginStream(x *exchange) {
+	if x.Status == statusClientClosedRequest {
+		x.steps |= doubtful
+	}
+	if len(x.responseHeader) == 0 && x.Status >= statusClientClosedRequest {
+		x.responseLength = len(http.StatusText(x.Status))
+		if x.Status == statusClientClosedRequest {
+			x.responseLength = len("Client Closed Request")
+		}
+	} else {
 		_ = x.control.Flush()
 	}
 }
 
-// Write hands on a piece of the reply, copies it and notes when it left.
-func (x *exchange) Write(p []byte) (int, error) {
-	n, err := x.out.Write(p)
-	x.written += int64(n)
-	if x.written != x.length {
-		_ = x.control.Flush() // for the proxy, which can't; the end of a reply is sent by the server itself
+// Write hands on a piece of the reply and copies it. If it doesn't complete an announced length, it notes when the
+// piece left, and flushes: Traefik's proxy would, but can't see the Flusher through an interpreted wrapper. The
+// end of a reply of known length is sent by the server itself.
+func (x *exchange) Write(p []byte) (n int, err error) {
+	n, err = x.ResponseWriter.Write(p)
+	x.responseCopy = append(x.responseCopy, p...)
+	x.written += n
+	if x.written != x.responseLength {
+		_ = x.control.Flush()
+		x.times = append(x.times, time.Now())
+		x.lengths = append(x.lengths, x.written)
+		if x.written >= x.review {
+			reviewLimits(x)
+		}
 	}
-	x.marks = append(x.marks, [2]float64{float64(x.written), time.Since(x.start).Seconds()})
-	if x.written >= x.review {
-		reviewLimits(x)
-	}
-	x.err = err
-	return n, err
+	return
 }
 
 // reviewLimits keeps the copy and the marks within their bounds. Both may pass them by what is
 // written between two reviews; the report cuts the copy.
 func reviewLimits(x *exchange) {
 	x.review = x.written + reviewEvery
-	if x.written >= x.middleware.config.MaxResponseBody {
-		x.out = x.ResponseWriter
+	if limit := int(x.middleware.config.MaxResponseBody); len(x.responseCopy) > limit {
+		x.responseCopy = x.responseCopy[:limit]
 	}
-	fresh := x.marks[x.settled:]
-	x.marks = append(x.marks[:x.settled], thin(fresh, len(fresh)/x.stride)...)
-	if len(x.marks) > maxMarks {
-		x.marks = thin(x.marks, maxMarks/2)
+	x.settled = thin(x.report, x.settled, (len(x.times)-x.settled)/x.stride)
+	if x.settled > maxMarks {
+		x.settled = thin(x.report, 0, maxMarks/2)
 		x.stride *= 2
 	}
-	x.settled = len(x.marks)
 }
 
-// thin keeps so many of the marks, evenly, always with the first and the last.
-func thin(marks [][2]float64, keep int) [][2]float64 {
+// thin keeps so many of the marks from that one on, evenly, always with the first and the last. It says how many
+// there are then.
+func thin(r *report, from, keep int) int {
 	if keep < 2 {
 		keep = 2
 	}
-	if len(marks) <= keep {
-		return marks
+	if count := len(r.times) - from; count > keep {
+		for i := 0; i < keep; i++ {
+			r.times[from+i] = r.times[from+i*(count-1)/(keep-1)]
+			r.lengths[from+i] = r.lengths[from+i*(count-1)/(keep-1)]
+		}
+		r.times = r.times[:from+keep]
+		r.lengths = r.lengths[:from+keep]
 	}
-	thinned := make([][2]float64, 0, keep)
-	for i := 0; i < keep; i++ {
-		thinned = append(thinned, marks[i*(len(marks)-1)/(keep-1)])
-	}
-	return thinned
+	return len(r.times)
 }
 
 // ── The end ──────────────────────────────────────────────────────────────────────────────
 
-// finish settles what happened and queues the report. It runs also while the proxy's panic passes
-// through: guard recovers a panic of ours and lets that one go on its way.
+// finish settles what happened and queues the exchange. It runs also while the proxy's panic passes through.
 func finish(x *exchange) {
-	defer guard()
-	x.elapsed = time.Since(x.start)
-	if !x.returned || x.err != nil || x.status == statusClientClosedRequest {
-		x.aborted = blame(x)
+	x.end = time.Now()
+	if x.steps != begun+returned || x.requestRest.N != 0 {
+		conclude(x)
 	}
-	if x.status == 0 && x.tapped && x.returned {
+	finished := x.middleware.sender.finished
+	if len(finished) < cap(finished) {
+		finished <- x.report
+	} else {
+		admit(x.middleware.sender, x.report, nil)
+	}
+}
+
+// conclude tells how an exchange ended that did not simply go through. A panic of ours stays here, while the
+// proxy's goes on its way.
+func conclude(x *exchange) {
+	defer guard(x)
+	if x.steps != begun+returned {
+		x.Aborted = blame(x)
+	}
+	if x.steps == returned {
 		// Nobody said a word about the status: then it is 200.
-		x.status = http.StatusOK
+		x.Status = http.StatusOK
 		x.responseHeader = x.ResponseWriter.Header().Clone()
 	}
-	if x.requestBody != nil {
-		if !x.lock.TryLock() {
-			// The transport is reading, as the upstream answered early. The server is about to close the
-			// body anyway, which ends that.
-			_ = x.requestBody.Close()
-			x.lock.Lock()
-		}
-		x.requestBytes -= x.requestRest.N
-		x.requestTee = x.requestBody // the copy stands still from here on
-		x.lock.Unlock()
+	if x.requestRest.N != 0 {
+		settleRequest(x)
 	}
-	x.cost = int64(x.requestCopy.Cap() + x.responseCopy.Cap() + 16*cap(x.marks) + exchangeCost)
-	enqueue(x.middleware.sender, x.record)
 }
 
 // blame says who ended the exchange early, if anybody did.
 func blame(x *exchange) string {
-	if x.err != nil || x.context.Err() != nil {
-		return "client"
+	if x.request.Context().Err() != nil {
+		return "client" // the server ends the context when it can't write, too
 	}
-	if x.returned {
+	if x.steps&returned != 0 {
 		return ""
 	}
 	return "upstream"
 }
 
-func guard() {
+func guard(x *exchange) {
 	if problem := recover(); problem != nil {
-		log.Printf("llmtoken: an exchange is lost: %v", problem)
+		log.Printf("llmtoken: an exchange could not be read to its end: %v", problem)
 	}
 }

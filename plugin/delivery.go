@@ -2,10 +2,10 @@ package llmtoken
 
 import (
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"fmt"
 	"io"
-	"log"
 	random "math/rand"
 	"net/http"
 	"net/url"
@@ -20,57 +20,68 @@ const (
 	maxRetryAfter = 5 * time.Minute
 	// How long a batch is offered to a collector that says no in a way that a person may mend (a wrong
 	// token or address), and how long a sender that no route uses any more tries to be rid of its queue.
-	patience      = 10 * time.Minute
-	complainEvery = time.Minute
-	maxAnswer     = 1 << 20
+	patience = 10 * time.Minute
+	// After how long without a batch losses are told by themselves.
+	quiet     = 5 * time.Second
+	maxAnswer = 1 << 20
 )
 
-// ship delivers lines that end at the given offsets, however long that takes: while the
-// collector is away the queue fills, and then new reports are dropped and counted.
-// Only lines that the collector will never take are given up; ship says how many.
-func (s *sender) ship(lines []byte, ends []int) int {
+// undelivered is no reason of the ledger: the lines are given up, if they are in no file that stays.
+const undelivered = "undelivered"
+
+// ship delivers lines, however long that takes: while the collector is away the queue or the spool fills. It
+// says how many failed and why; only lines that the collector will never take do.
+func (s *sender) ship(lines []byte) (reason string, failed int64) {
 	start, wait := time.Now(), firstWait
 	for {
 		a := s.post(lines)
 		switch {
 		case a.delivered():
-			return s.settle(a)
-		case a.status == http.StatusRequestEntityTooLarge && len(ends) > 1:
-			return s.halve(lines, ends)
-		case a.hopeless(), a.refused() && time.Since(start) > patience, s.unused(patience):
-			s.complain("reports are lost: "+a.problem, strconv.Itoa(len(ends)))
-			return len(ends)
+			return rejected, s.settle(a)
+		case a.status == http.StatusRequestEntityTooLarge && countLines(lines) > 1:
+			return s.halve(lines)
+		case a.hopeless(), a.refused() && time.Since(start) > patience:
+			s.log.complain("reports are lost: "+a.problem, strconv.FormatInt(countLines(lines), 10))
+			return refused, countLines(lines)
+		case s.unused(patience):
+			return undelivered, countLines(lines)
 		}
-		s.complain("reports wait: "+a.problem, s.state())
+		s.log.complain("reports wait: "+a.problem, s.state())
 		s.pause(longer(jitter(wait), a.retryAfter))
 		wait = shorter(2*wait, maxWait)
 	}
 }
 
+func countLines(lines []byte) int64 { return int64(bytes.Count(lines, []byte("\n"))) }
+
 // state describes the queue for the log.
 func (s *sender) state() string {
 	s.lock.Lock()
 	defer s.lock.Unlock()
-	return fmt.Sprintf("%d wait, %d dropped so far", s.waiting, s.dropped)
+	return fmt.Sprintf("%d wait, %d dropped so far", s.queueSize-s.places, s.ledger.now(0).Dropped)
 }
 
-// halve delivers a batch that is too large for the collector in two.
-func (s *sender) halve(lines []byte, ends []int) int {
-	middle := len(ends) / 2
-	cut := ends[middle-1]
-	rest := make([]int, 0, len(ends)-middle)
-	for _, end := range ends[middle:] {
-		rest = append(rest, end-cut)
+// halve delivers a batch that is too large for the collector in two, cut at the end of line next to the middle.
+func (s *sender) halve(lines []byte) (string, int64) {
+	middle := len(lines) / 2
+	cut := bytes.LastIndexByte(lines[:middle], '\n') + 1
+	if next := middle + bytes.IndexByte(lines[middle:], '\n') + 1; next < len(lines) && next-middle < middle-cut || cut == 0 {
+		cut = next
 	}
-	return s.ship(lines[:cut], ends[:middle]) + s.ship(lines[cut:], rest)
+	reason, failed := s.ship(lines[:cut])
+	if reason == undelivered {
+		return reason, countLines(lines)
+	}
+	s.ledger.fail(reason, failed)
+	return s.ship(lines[cut:])
 }
 
 // settle reads what became of a delivered batch, and says how many lines of it were refused.
-func (s *sender) settle(a answer) int {
+func (s *sender) settle(a answer) int64 {
 	if len(a.rejected) > 0 {
-		s.complain("the collector rejected reports", fmt.Sprintf("%d, the first because: %s", len(a.rejected), a.rejected[0]))
+		s.log.complain("the collector rejected reports", fmt.Sprintf("%d, the first because: %s", len(a.rejected), a.rejected[0]))
 	}
-	return len(a.rejected)
+	return int64(len(a.rejected))
 }
 
 // pause waits, but not when Traefik is about to end: then it is now or never.
@@ -84,14 +95,16 @@ func (s *sender) pause(wait time.Duration) {
 	}
 }
 
-// complain logs a problem, the same one at most once a minute.
-func (s *sender) complain(problem, detail string) {
-	if problem == s.complaint && time.Since(s.complained) < complainEvery {
-		return
+// tellLosses tells the collector of losses that no report has told it of, once nothing has been sent for a while.
+func (s *sender) tellLosses() {
+	s.toldLock.Lock()
+	untold := s.ledger.lost() > s.told && time.Since(s.heard) > quiet
+	s.toldLock.Unlock()
+	if untold {
+		if a := s.post(nil); !a.delivered() {
+			s.log.complain("losses can't be told: "+a.problem, s.state())
+		}
 	}
-	s.complaint = problem // one by one: Yaegi loses the variable of an assignment that also has a call
-	s.complained = time.Now()
-	log.Printf("llmtoken: %s (%s)", problem, detail)
 }
 
 // answer is what came back for a batch.
@@ -126,15 +139,21 @@ func (s *sender) name() string {
 	return address.Scheme + "://" + address.Host + address.Path
 }
 
+// post sends lines once. All that is known of losses goes along, so that no lines at all are worth sending, too.
 func (s *sender) post(lines []byte) answer {
-	req, err := http.NewRequest(http.MethodPost, s.url, bytes.NewReader(lines))
+	told := s.account()
+	req, err := s.request(lines)
 	if err != nil {
 		return answer{problem: err.Error()}
 	}
 	req.Header.Set("Content-Type", "application/x-ndjson")
+	req.Header.Set("Llmtoken-Source", told.header())
 	if s.token != "" {
 		req.Header.Set("Authorization", "Bearer "+s.token)
 	}
+	s.toldLock.Lock()
+	s.heard = time.Now()
+	s.toldLock.Unlock()
 	res, err := s.client.Do(req)
 	if wrapped, ok := err.(*url.Error); ok {
 		err = wrapped.Err // without the address, which may hold a password
@@ -150,8 +169,30 @@ func (s *sender) post(lines []byte) answer {
 	a := answer{status: res.StatusCode, problem: s.name() + " answered " + res.Status, retryAfter: retryAfter(res.Header, time.Now())}
 	if a.delivered() {
 		a.rejected = rejections(body)
+		s.toldLock.Lock()
+		s.told = told.Dropped + told.Failed
+		s.toldLock.Unlock()
 	}
 	return a
+}
+
+// request makes the request of a batch, compressed if so configured.
+func (s *sender) request(lines []byte) (*http.Request, error) {
+	if !s.gzip {
+		return http.NewRequest(http.MethodPost, s.url, bytes.NewReader(lines))
+	}
+	var packed bytes.Buffer
+	packer, err := gzip.NewWriterLevel(&packed, gzip.BestSpeed)
+	if err != nil { // of a level that gzip doesn't have
+		return nil, err
+	}
+	_, _ = packer.Write(lines) // into memory
+	_ = packer.Close()
+	req, err := http.NewRequest(http.MethodPost, s.url, &packed)
+	if err == nil {
+		req.Header.Set("Content-Encoding", "gzip")
+	}
+	return req, err
 }
 
 // rejections gives the reasons why single lines were refused.

@@ -13,12 +13,13 @@ package llmtoken
 import (
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
 	"sort"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -51,6 +52,9 @@ type Config struct {
 	BatchBytes    int    // bytes of them
 	FlushInterval string // how long a report waits for others
 	Timeout       string // how long the collector may take to answer
+	Gzip          bool   // compress batches, for a collector far away
+	SpoolDir      string // where batches wait as files for a collector that is away; none without
+	SpoolBytes    int64  // bytes of those
 
 	// Unknown collects every other key. Traefik would ignore them, and with them a misspelt limit.
 	Unknown map[string]interface{} `mapstructure:",remain"`
@@ -68,18 +72,20 @@ func CreateConfig() *Config {
 		BatchBytes:      4 * mebibyte,
 		FlushInterval:   "200ms",
 		Timeout:         "10s",
+		SpoolBytes:      256 * mebibyte,
 	}
 }
 
-// background is the context of what is kept of a request; its own would keep the connection's.
-var background = context.Background()
-
 // Middleware taps one route.
 type Middleware struct {
-	next   http.Handler
-	name   string
-	config *Config
-	sender *sender
+	next    http.Handler
+	name    string
+	config  *Config
+	sender  *sender
+	stock   sync.Pool // exchanges made in advance
+	special bool
+
+	maxRequestBody int64
 }
 
 // New is called by Traefik for every router and entry point that uses the middleware, and
@@ -89,37 +95,82 @@ func New(ctx context.Context, next http.Handler, config *Config, name string) (h
 	if err != nil {
 		return nil, err
 	}
-	m := &Middleware{next: next, name: clip(name, maxName), config: config, sender: acquire(ctx, shipping)}
+	m := &Middleware{
+		next: next, name: clip(name, maxName), config: config, sender: acquire(ctx, shipping), special: special(config),
+		maxRequestBody: config.MaxRequestBody,
+	}
 	if len(config.Paths) == 0 {
 		return m, nil
 	}
 	return &selector{paths: config.Paths, tapped: m, untapped: next}, nil
 }
 
+// special configurations need more to be looked at than what every request is looked at for.
+func special(config *Config) bool {
+	return config.CaptureUpstream || config.ConsumerHeader != "" || config.ConsumerFromKey != ""
+}
+
 // ServeHTTP passes the request on, and reports it when it is over.
 func (m *Middleware) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
-	x := &exchange{ResponseWriter: rw, context: req.Context(), review: reviewEvery, stride: 1}
-	// Other middlewares may change the original on its way.
-	x.record = &record{middleware: m, start: time.Now(), request: req.Clone(background)}
-	if req.ContentLength != 0 {
-		tapRequest(x, req)
+	header := req.Header
+	if header["Upgrade"] != nil {
+		passUpgrade(m, rw, req)
+		return
 	}
-	if m.config.CaptureUpstream {
-		req = traceUpstream(x, req)
+	x, ok := m.stock.Get().(*exchange)
+	if !ok {
+		x = makeExchanges(m, 1)
+	}
+	x.start = time.Now()
+	x.ResponseWriter = rw
+	x.control = http.NewResponseController(rw)
+	x.request = req
+	x.Method = req.Method
+	x.Host = req.Host
+	x.Path = req.RequestURI
+	x.contentType = header["Content-Type"]
+	x.contentEncoding = header["Content-Encoding"]
+	length := req.ContentLength
+	x.requestLength = length
+	if length > 0 && length <= m.maxRequestBody {
+		x.requestRest.R = req.Body
+		x.requestRest.N = length
+		req.Body = x.body
+	} else if length != 0 {
+		tapLarge(x, req)
+	}
+	if m.special {
+		req = lookCloser(x, req)
 	}
 	// Deferred, because the proxy leaves by a panic when the client or the upstream goes away.
 	defer finish(x)
-	if req.Header.Get("Upgrade") == "" {
-		x.tapped = true
-		x.control = http.NewResponseController(rw)
-		x.out = io.MultiWriter(rw, &x.responseCopy) // one compiled call does both
-		m.next.ServeHTTP(x, req)
-	} else {
-		// Another protocol may follow, which needs the connection itself. Compiled code can't see
-		// through an interpreted wrapper to the Hijacker beneath, so the reply goes by untapped.
-		m.next.ServeHTTP(rw, req)
+	m.next.ServeHTTP(x, req)
+	x.steps += returned
+}
+
+// passUpgrade lets a request pass that may go over to another protocol, which needs the connection itself. Compiled
+// code can't see through an interpreted wrapper to the Hijacker beneath, so the reply goes by untapped.
+func passUpgrade(m *Middleware, rw http.ResponseWriter, req *http.Request) {
+	x := makeExchanges(m, 1)
+	x.untapped = true
+	x.steps = begun
+	x.start = time.Now()
+	x.request = req
+	x.Method = req.Method
+	x.Host = req.Host
+	x.Path = req.RequestURI
+	x.contentType = req.Header["Content-Type"]
+	x.contentEncoding = req.Header["Content-Encoding"]
+	x.requestLength = req.ContentLength
+	if x.requestLength != 0 {
+		tapLarge(x, req)
 	}
-	x.returned = true
+	if m.special {
+		req = lookCloser(x, req)
+	}
+	defer finish(x)
+	m.next.ServeHTTP(rw, req)
+	x.steps += returned
 }
 
 // selector taps some paths only. It stands apart so that the others, and those who tap all, don't pay for it.
@@ -144,6 +195,7 @@ func check(c *Config) (shipping, error) {
 	s := shipping{
 		url: c.Apiurl, token: c.Token,
 		queueSize: c.QueueSize, queueBytes: c.QueueBytes, batchSize: c.BatchSize, batchBytes: c.BatchBytes,
+		gzip: c.Gzip, spoolDir: c.SpoolDir, spoolBytes: c.SpoolBytes,
 	}
 	if len(c.Unknown) > 0 {
 		return s, fmt.Errorf("llmtoken: unknown key %s: see docs/plugin.md for those there are", keys(c.Unknown))
@@ -214,12 +266,34 @@ func checkShipping(c *Config, s *shipping) error {
 	if c.BatchBytes < 1 || c.BatchBytes > 32*mebibyte {
 		return fmt.Errorf("llmtoken: batchBytes must be 1 to %d, not %d", 32*mebibyte, c.BatchBytes)
 	}
+	if err := checkSpool(c); err != nil {
+		return err
+	}
 	var err error
 	s.flushInterval, err = duration("flushInterval", c.FlushInterval, time.Millisecond, time.Minute)
 	if err == nil {
 		s.timeout, err = duration("timeout", c.Timeout, 10*time.Millisecond, 10*time.Minute)
 	}
 	return err
+}
+
+func checkSpool(c *Config) error {
+	if c.SpoolDir == "" {
+		return nil
+	}
+	if c.SpoolBytes < int64(c.BatchBytes)+mebibyte {
+		return fmt.Errorf("llmtoken: spoolBytes must be at least batchBytes and 1 MiB, %d, not %d", int64(c.BatchBytes)+mebibyte, c.SpoolBytes)
+	}
+	if !filepath.IsAbs(c.SpoolDir) {
+		return fmt.Errorf("llmtoken: spoolDir must be an absolute path, such as /var/spool/llmtoken, not %q", c.SpoolDir)
+	}
+	probe, err := os.CreateTemp(c.SpoolDir, "*.probe")
+	if err != nil {
+		return fmt.Errorf("llmtoken: spoolDir must be a folder that Traefik may write to: %s", err)
+	}
+	_ = probe.Close()
+	_ = os.Remove(probe.Name())
+	return nil
 }
 
 func duration(key, text string, least, most time.Duration) (time.Duration, error) {

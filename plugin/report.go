@@ -8,7 +8,6 @@ import (
 	"encoding/hex"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -24,8 +23,11 @@ const (
 	maxTimeline = 1024
 )
 
-// report is the wire record; docs/report.md describes it field by field. Every field is exported and none
-// is embedded: Yaegi's structs would leak the one and lose the other in JSON.
+// report is the wire record, docs/report.md describes it field by field, and what it is made of.
+//
+// It is filled where things happen, so that nothing is copied twice, and completed when it is written. What JSON shall
+// see is exported and not embedded, and what it shall not see says so: Yaegi's structs would lose the one and
+// leak the other.
 type report struct {
 	Version          int               `json:"version"`
 	RequestID        string            `json:"request_id"`
@@ -33,9 +35,9 @@ type report struct {
 	ElapsedTime      float64           `json:"elapsed_time"`
 	Method           string            `json:"method"`
 	Host             string            `json:"host"`
-	Path             string            `json:"path"`
+	Path             string            `json:"path"` // with the query, until it is written
 	Query            string            `json:"query,omitempty"`
-	Status           int               `json:"status,omitempty"`
+	Status           int               `json:"status,omitempty"` // 0 when unknown
 	Aborted          string            `json:"aborted"`
 	RequestHeaders   map[string]string `json:"request_headers,omitempty"`
 	ResponseHeaders  map[string]string `json:"response_headers,omitempty"`
@@ -44,7 +46,7 @@ type report struct {
 	RequestBody      string            `json:"request_body"`
 	RequestEncoding  string            `json:"request_body_encoding,omitempty"`
 	// Nil when the reply went by untapped.
-	ResponseBytes     *int64            `json:"response_bytes,omitempty"`
+	ResponseBytes     *int              `json:"response_bytes,omitempty"`
 	ResponseTruncated *bool             `json:"response_truncated,omitempty"`
 	ResponseBody      string            `json:"response_body"`
 	ResponseEncoding  string            `json:"response_body_encoding,omitempty"`
@@ -52,73 +54,69 @@ type report struct {
 	Timeline          [][2]float64      `json:"timeline,omitempty"`
 	CaptureBodies     string            `json:"capture_bodies"`
 	Consumer          string            `json:"consumer,omitempty"`
-	Upstream          string            `json:"upstream,omitempty"`
+	Upstream          string            `json:"upstream,omitempty"` // host:port of the server that Traefik chose
 	Provider          string            `json:"provider,omitempty"`
 	Labels            map[string]string `json:"labels,omitempty"`
 	Middleware        string            `json:"middleware"`
-	Source            source            `json:"source"`
+	Source            account           `json:"source"`
+
+	middleware      *Middleware   `json:"-"`
+	start           time.Time     `json:"-"`
+	end             time.Time     `json:"-"`
+	requestLength   int64         `json:"-"` // as announced, -1 when it wasn't
+	requestCopy     *bytes.Buffer `json:"-"`
+	unread          bool          `json:"-"` // not all of the request was read: RequestBytes says how much
+	contentType     []string      `json:"-"` // of the request
+	contentEncoding []string      `json:"-"` // of the request
+	caller          http.Header   `json:"-"` // the request's, when they may say who is calling
+	responseHeader  http.Header   `json:"-"`
+	untapped        bool          `json:"-"` // the reply went by
+	responseCopy    []byte        `json:"-"`
+	written         int           `json:"-"`
+	truncated       bool          `json:"-"` // the reply's copy
+	times           []time.Time   `json:"-"` // when bytes of the reply had left
+	lengths         []int         `json:"-"` // how many in all, for each of the times
+	cost            int64         `json:"-"` // memory held, for the queue's bound
 }
 
-// source is the loss ledger.
-type source struct {
-	Boot     string `json:"boot"`
-	Sequence int64  `json:"sequence"`
-	Dropped  int64  `json:"dropped"`
-	Failed   int64  `json:"failed"`
+// tidy takes the query off the path, keeps of it what is harmless, and cuts what is longer than the collector takes.
+func tidy(r *report) {
+	r.Path, r.Query = splitTarget(r.Path)
+	r.Method = clip(r.Method, maxName)
+	r.Host = clip(r.Host, maxName)
+	r.Path = clip(r.Path, maxLine)
+	r.Upstream = clip(r.Upstream, maxName)
 }
 
-// newReport describes an exchange that is over. It runs in the sender's goroutine.
-func newReport(x *record, ledger source) *report {
-	config, request := x.middleware.config, x.request
-	r := &report{
-		Version:       1,
-		RequestID:     ledger.Boot + "-" + strconv.FormatInt(ledger.Sequence, 10),
-		Timestamp:     x.start.UTC(),
-		ElapsedTime:   x.elapsed.Seconds(),
-		Method:        request.Method,
-		Host:          request.Host,
-		Path:          request.URL.EscapedPath(), // as it came: a model's name may hold an escaped slash
-		Status:        x.status,
-		Aborted:       x.aborted,
-		CaptureBodies: config.CaptureBodies,
-		Upstream:      clip(x.upstream, maxName),
-		Provider:      config.Provider,
-		Labels:        config.Labels,
-		Middleware:    x.middleware.name,
-		Source:        ledger,
+// drawTimeline says when which bytes of a reply had left. The end of one of known length isn't marked.
+func drawTimeline(r *report) {
+	if r.lengths[len(r.lengths)-1] < r.written {
+		r.times = append(r.times, r.end)
+		r.lengths = append(r.lengths, r.written)
 	}
-	if len(r.Method)+len(r.Host)+len(r.Path) > maxName {
-		r.Method, r.Host, r.Path = clip(r.Method, maxName), clip(r.Host, maxName), clip(r.Path, maxLine)
+	count := thin(r, 0, maxTimeline)
+	r.Timeline = make([][2]float64, count)
+	for i := 0; i < count; i++ {
+		r.Timeline[i] = [2]float64{float64(r.lengths[i]), float64(r.times[i].Sub(r.start)) / 1e9}
 	}
-	if request.URL.RawQuery != "" {
-		r.Query = harmlessQuery(request.URL.RawQuery)
+	r.TimeToFirstByte = r.Timeline[0][1]
+}
+
+// shorten cuts what is longer than the collector takes.
+func shorten(headers map[string]string) {
+	for name, value := range headers {
+		headers[name] = clip(value, maxLine)
 	}
-	if config.ConsumerHeader != "" || config.ConsumerFromKey != "" {
-		r.Consumer = consumer(request, config)
+}
+
+// splitTarget gives the path as it came and of the query what is harmless, of a request's target, which may
+// also be a whole address.
+func splitTarget(target string) (string, string) {
+	address, err := url.ParseRequestURI(target)
+	if err != nil { // the server has parsed it, so this doesn't happen
+		return target, ""
 	}
-	if request.ContentLength != 0 {
-		r.RequestHeaders = pick(request.Header, requestHeaders)
-		r.RequestBytes = x.requestBytes
-		body := x.requestCopy.Bytes()
-		// An upstream that answers early may leave the rest unread: the body isn't whole then either.
-		r.RequestTruncated = int64(len(body)) < x.requestBytes || x.requestBytes < request.ContentLength
-		r.RequestBody, r.RequestEncoding = encodeBody(body)
-	}
-	if x.tapped {
-		r.ResponseHeaders = pick(x.responseHeader, responseHeaders)
-		body := x.responseCopy.Bytes()
-		if int64(len(body)) > config.MaxResponseBody {
-			body = body[:config.MaxResponseBody]
-		}
-		truncated := int64(len(body)) < x.written
-		r.ResponseBytes, r.ResponseTruncated = &x.written, &truncated
-		r.ResponseBody, r.ResponseEncoding = encodeBody(body)
-	}
-	if x.written > 0 {
-		r.TimeToFirstByte = x.marks[0][1]
-		r.Timeline = thin(x.marks, maxTimeline)
-	}
-	return r
+	return address.EscapedPath(), harmlessQuery(address.RawQuery)
 }
 
 // control are the characters that JSON writes in six bytes. Text doesn't have them; a large body
@@ -126,12 +124,12 @@ func newReport(x *record, ledger source) *report {
 const control = "\x00\x01\x02\x03\x04\x05\x06\x07\x08\x0b\x0c\x0e\x0f" +
 	"\x10\x11\x12\x13\x14\x15\x16\x17\x18\x19\x1a\x1b\x1c\x1d\x1e\x1f"
 
-// encodeBody gives text as it is, and what isn't text (gzip, event streams, audio) in base64.
-func encodeBody(body []byte) (string, string) {
-	if utf8.Valid(body) && (len(body) < mebibyte || !bytes.ContainsAny(body, control)) {
-		return string(body), ""
+// encode gives a body that may not be plain text as JSON takes it: what isn't text (gzip, event streams, audio) in base64.
+func encode(body string) (string, string) {
+	if utf8.ValidString(body) && (len(body) < mebibyte || !strings.ContainsAny(body, control)) {
+		return body, ""
 	}
-	return base64.StdEncoding.EncodeToString(body), "base64"
+	return base64.StdEncoding.EncodeToString([]byte(body)), "base64"
 }
 
 // clip cuts at a bound of the collector, which counts characters; bytes are never fewer.
@@ -144,10 +142,10 @@ func clip(text string, limit int) string {
 
 // ── What may leave the proxy ─────────────────────────────────────────────────────────────
 
-// Only these headers and parameters are reported: what the collector reads, and what finds the call
+// Only these headers and parameters are reported, and of the request's headers its content's type and
+// encoding: what the collector reads, and what finds the call
 // again at the provider. Nothing that lets anybody in.
 var (
-	requestHeaders  = allow("Content-Encoding", "Content-Type")
 	responseHeaders = allow("Anthropic-Organization-Id", "Anthropic-Workspace-Id", "Apim-Request-Id", "Content-Encoding",
 		"Content-Type", "Num-Tokens", "Num_tokens", "Openai-Model", "Openai-Organization", "Openai-Processing-Ms",
 		"Openai-Version", "Request-Id", "Retry-After", "Server", "X-Amzn-Bedrock-Cache-Read-Input-Token-Count",
@@ -170,31 +168,6 @@ func allow(names ...string) map[string]string {
 	return allowed
 }
 
-// pick takes what is allowed. It goes through the shorter of the two, as each step is interpreted.
-func pick(header http.Header, allowed map[string]string) map[string]string {
-	picked := map[string]string{}
-	if len(allowed) < len(header) {
-		for name, lower := range allowed {
-			if value := header.Get(name); len(value) > maxLine {
-				picked[lower] = clip(value, maxLine)
-			} else if value != "" {
-				picked[lower] = value
-			}
-		}
-	} else {
-		for name := range header {
-			if lower, ok := allowed[name]; ok {
-				value := header.Get(name)
-				if len(value) > maxLine {
-					value = clip(value, maxLine)
-				}
-				picked[lower] = value
-			}
-		}
-	}
-	return picked
-}
-
 func harmlessQuery(raw string) string {
 	if raw == "" {
 		return ""
@@ -211,16 +184,17 @@ func harmlessQuery(raw string) string {
 
 // consumer says who called: what the configured header says, or else a keyed hash of the API key,
 // the same for the same key, from which the key can't be found.
-func consumer(request *http.Request, config *Config) string {
+func consumer(r *report) string {
+	config := r.middleware.config
 	if config.ConsumerHeader != "" {
-		if name := request.Header.Get(config.ConsumerHeader); name != "" {
+		if name := r.caller.Get(config.ConsumerHeader); name != "" {
 			return clip(name, maxName)
 		}
 	}
 	if config.ConsumerFromKey == "" {
 		return ""
 	}
-	key := apiKey(request)
+	key := apiKey(r)
 	if key == "" {
 		return ""
 	}
@@ -230,14 +204,18 @@ func consumer(request *http.Request, config *Config) string {
 }
 
 // apiKey finds the key where the providers' APIs take it.
-func apiKey(request *http.Request) string {
-	if key := strings.TrimPrefix(request.Header.Get("Authorization"), "Bearer "); key != "" {
+func apiKey(r *report) string {
+	if key := strings.TrimPrefix(r.caller.Get("Authorization"), "Bearer "); key != "" {
 		return key
 	}
 	for _, name := range []string{"X-Api-Key", "Api-Key", "X-Goog-Api-Key"} {
-		if key := request.Header.Get(name); key != "" {
+		if key := r.caller.Get(name); key != "" {
 			return key
 		}
 	}
-	return request.URL.Query().Get("key")
+	address, err := url.ParseRequestURI(r.Path)
+	if err != nil {
+		return ""
+	}
+	return address.Query().Get("key")
 }

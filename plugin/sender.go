@@ -1,16 +1,15 @@
 package llmtoken
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
 	"os/signal"
 	"reflect"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -20,6 +19,8 @@ const (
 	idleBeforeEnd = time.Minute
 	// How often the queue is looked at once Traefik is to stop: it ends within milliseconds of its last request.
 	hurry = 2 * time.Millisecond
+	// How often what has ended is looked at.
+	clerkEvery = 5 * time.Millisecond
 )
 
 // shipping is how reports get to the collector. Middlewares that agree on it share a sender.
@@ -28,42 +29,43 @@ type shipping struct {
 	queueSize              int
 	queueBytes             int64
 	batchSize, batchBytes  int
+	gzip                   bool
 	flushInterval, timeout time.Duration
+	spoolDir               string
+	spoolBytes             int64
 }
 
 func (s shipping) key() string { return fmt.Sprintf("%+v", s) }
 
-// sender queues the exchanges of all middlewares with the same shipping, and delivers them in
-// batches from one goroutine. It outlives the middlewares: Traefik makes those anew on every
-// change of its dynamic configuration.
+// sender queues the exchanges of all middlewares with the same shipping, writes them into batches and delivers
+// those, from a goroutine; with a spool, batches go to files, and a second goroutine delivers these. It outlives
+// the middlewares: Traefik makes those anew on every change of its dynamic configuration.
 type sender struct {
 	shipping
 	client *http.Client
-	boot   string // random; request ids begin with it
+	spool  *spool // nil without
+	ledger ledger
+
+	finished chan *report // from the exchanges to the clerk
 
 	lock     sync.Mutex // guards what follows
-	queue    []*record
-	waiting  int   // exchanges not yet delivered: those queued and those on their way
-	bytes    int64 // of them
-	sequence int64 // exchanges finished
-	dropped  int64 // of those, not queued because the queue was full
-	failed   int64 // of those, queued and never delivered
-	ended    bool  // nobody sends from here any more
+	queue    []*report
+	places   int                 // how many more reports may wait, for delivery or the spool
+	room     int64               // how many bytes of them
+	sequence int64               // exchanges finished
+	ended    bool                // nobody sends from here any more
+	used     map[*Middleware]int // exchanges, since the clerk has made new ones
 
 	users       int       // middlewares, guarded by sendersLock
 	unusedSince time.Time // guarded by sendersLock
 
-	// What follows belongs to the goroutine.
-	taken      []*record     // from the queue, in work
-	ledger     source        // when they were taken
-	writing    *record       // the one being written
-	batch      bytes.Buffer  // NDJSON
-	encoder    *json.Encoder // writes to it
-	ends       []int         // where each line of it ends
-	held       int64         // bytes that the exchanges in it count for
-	stopping   chan struct{}
-	complaint  string
-	complained time.Time
+	batch    batch // the next, belongs to the goroutine that runs the loop
+	stopping chan struct{}
+	log      complaints
+
+	toldLock sync.Mutex // guards what follows
+	told     int64      // losses that the collector knows of
+	heard    time.Time  // when it was last tried
 }
 
 // ── Which senders there are ──────────────────────────────────────────────────────────────
@@ -80,7 +82,7 @@ func acquire(ctx context.Context, how shipping) *sender {
 	defer sendersLock.Unlock()
 	s := lookup(how)
 	s.users++
-	context.AfterFunc(ctx, func() { release(s) })
+	context.AfterFunc(ctx, func() { release(s) }) //yaegi:ignore release only counts
 	return s
 }
 
@@ -102,23 +104,28 @@ func lookup(how shipping) *sender {
 		}
 		s = newSender(how, stopping)
 		senders[key] = s
-		go s.run()
+		if how.spoolDir != "" {
+			s.spool = newSpool(how.spoolDir, how.url, how.spoolBytes)
+			go s.run(s.emptySpool) //yaegi:ignore run recovers in the function that it calls
+		}
+		go s.run(s.clerk) //yaegi:ignore run recovers in the function that it calls
+		go s.run(s.loop)  //yaegi:ignore run recovers in the function that it calls
 	}
 	return s
 }
 
 func newSender(how shipping, stopping chan struct{}) *sender {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.MaxIdleConnsPerHost = 1
+	transport.MaxIdleConnsPerHost = 2
 	boot := make([]byte, 8)
 	_, _ = rand.Read(boot)
 	s := &sender{
-		shipping: how,
-		client:   &http.Client{Transport: transport, Timeout: how.timeout, CheckRedirect: stay},
-		boot:     hex.EncodeToString(boot), unusedSince: time.Now(), stopping: stopping,
+		shipping: how, client: &http.Client{Transport: transport, Timeout: how.timeout, CheckRedirect: stay},
+		finished: make(chan *report, 1024), used: map[*Middleware]int{}, places: how.queueSize, room: how.queueBytes,
+		unusedSince: time.Now(), heard: time.Now(), stopping: stopping,
 	}
-	s.encoder = json.NewEncoder(&s.batch)
-	s.encoder.SetEscapeHTML(false)
+	s.ledger.total.Boot = hex.EncodeToString(boot)
+	s.batch.begin()
 	return s
 }
 
@@ -132,7 +139,7 @@ func watchSignals(stopping chan struct{}) {
 	terminate.SetInt(15)
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, terminate.Interface().(os.Signal))
-	go func() {
+	go func() { //yaegi:ignore nothing here can panic
 		<-signals
 		close(stopping)
 	}()
@@ -151,10 +158,11 @@ func (s *sender) end() bool {
 	defer sendersLock.Unlock()
 	s.lock.Lock()
 	defer s.lock.Unlock()
-	if s.users > 0 || s.waiting > 0 || time.Since(s.unusedSince) < idleBeforeEnd {
+	if s.users > 0 || s.places < s.queueSize || time.Since(s.unusedSince) < idleBeforeEnd {
 		return false
 	}
 	s.ended = true
+	s.finished = nil
 	delete(senders, s.key())
 	s.client.CloseIdleConnections()
 	return true
@@ -162,24 +170,41 @@ func (s *sender) end() bool {
 
 // ── The queue ────────────────────────────────────────────────────────────────────────────
 
-// enqueue takes a finished exchange, or counts it as dropped. It never waits.
-func enqueue(s *sender, x *record) {
+// admit queues the reports of exchanges that have ended: that one, if there is one, and as many as have come from the
+// others. What there is no room for is counted as dropped. It never waits.
+func admit(s *sender, r *report, finished chan *report) {
+	strays := []*report{}
 	s.lock.Lock()
-	if s.ended { // a stream may outlive the configuration it came in under, and its sender
-		s.lock.Unlock()
-		enqueue(successor(s), x)
-		return
-	}
-	s.sequence++
-	x.sequence = s.sequence
-	if s.waiting < s.queueSize && s.bytes+x.cost <= s.queueBytes {
-		s.queue = append(s.queue, x)
-		s.waiting++
-		s.bytes += x.cost
-	} else {
-		s.dropped++
+	for count := len(finished); r != nil || count > 0; count-- {
+		if r == nil {
+			next, _ := <-finished
+			r = next
+		}
+		held := r.requestLength
+		if held < 0 || held > r.middleware.maxRequestBody {
+			held = int64(r.requestCopy.Len())
+		}
+		r.cost = exchangeCost + held + int64(len(r.responseCopy)+markCost*len(r.times))
+		switch {
+		case s.ended:
+			strays = append(strays, r)
+		case s.places > 0 && s.room >= r.cost:
+			s.sequence++
+			r.Source.Sequence = s.sequence
+			s.places--
+			s.room -= r.cost
+			s.queue = append(s.queue, r)
+		default:
+			s.sequence++
+			s.ledger.drop(queueFull, 1)
+		}
+		s.used[r.middleware]++
+		r = nil
 	}
 	s.lock.Unlock()
+	for _, stray := range strays { // streams may outlive the configuration they came in under, and its sender
+		admit(successor(s), stray, nil)
+	}
 }
 
 func successor(s *sender) *sender {
@@ -188,34 +213,81 @@ func successor(s *sender) *sender {
 	return lookup(s.shipping)
 }
 
-// take empties the queue, and notes what was lost so far.
-func (s *sender) take() {
+// take empties the queue.
+func (s *sender) take() []*report {
 	s.lock.Lock()
 	defer s.lock.Unlock()
-	s.taken = s.queue
+	taken := s.queue
 	s.queue = nil // apart: Yaegi can't assign nil beside another value
-	s.ledger = source{Boot: s.boot, Dropped: s.dropped, Failed: s.failed}
+	return taken
 }
 
-// done strikes off exchanges that have been delivered, or of which some failed for good.
-func (s *sender) done(count int, size int64, failed int) {
+// done strikes off exchanges that have been delivered, spooled or given up.
+func (s *sender) done(count int, size int64) {
 	s.lock.Lock()
 	defer s.lock.Unlock()
-	s.waiting -= count
-	s.bytes -= size
-	s.failed += int64(failed)
+	s.places += count
+	s.room += size
 }
 
-// run keeps the loop going; a panic in a goroutine would end Traefik.
-func (s *sender) run() {
-	for !s.loop() {
+// account is what the collector is told now.
+func (s *sender) account() account {
+	s.lock.Lock()
+	sequence := s.sequence
+	s.lock.Unlock()
+	return s.ledger.now(sequence)
+}
+
+// ── The goroutine ────────────────────────────────────────────────────────────────────────
+
+// run keeps a loop going until it says that it is over; a panic in a goroutine would end Traefik.
+func (s *sender) run(loop func() bool) {
+	for !s.survive(loop) {
 		time.Sleep(time.Second)
 	}
 }
 
-// loop delivers what is queued until the sender has ended; false after a panic.
+// survive says false after a panic.
+func (s *sender) survive(loop func() bool) bool {
+	defer func() {
+		if problem := recover(); problem != nil {
+			s.log.complain("the sender stumbled and goes on", fmt.Sprint(problem))
+		}
+	}()
+	return loop()
+}
+
+// clerk queues what has ended, and makes as many exchanges for those to come. It never waits for the collector.
+func (s *sender) clerk() bool {
+	finished := s.finished
+	for over := false; !over; {
+		over = s.over()
+		pause := clerkEvery
+		if over {
+			pause = time.Second // and then once more, for whoever was just about to send
+		}
+		time.Sleep(pause)
+		if len(finished) > 0 {
+			admit(s, nil, finished)
+			for m, count := range s.wanted() {
+				m.stock.Put(makeExchanges(m, count))
+			}
+		}
+	}
+	return true
+}
+
+// wanted says of which middleware how many exchanges have been used up.
+func (s *sender) wanted() map[*Middleware]int {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	used := s.used
+	s.used = map[*Middleware]int{}
+	return used
+}
+
+// loop writes and delivers what is queued until the sender has ended.
 func (s *sender) loop() bool {
-	defer s.recovered()
 	tick := time.NewTicker(s.flushInterval)
 	defer tick.Stop()
 	stopping := s.stopping
@@ -226,86 +298,78 @@ func (s *sender) loop() bool {
 			stopping = nil
 			tick.Reset(hurry)
 		}
-		if len(s.taken) == 0 { // after a panic some may be left
-			s.take()
+		if r := s.batch.undo(); r != nil { // a panic was on its account
+			s.ledger.fail(unwritable, 1)
+			s.done(1, r.cost)
 		}
-		for len(s.taken) > 0 {
-			x := s.taken[0]
-			s.taken[0] = nil
-			s.taken = s.taken[1:]
-			add(s, x)
+		admit(s, nil, s.finished)    // which the clerk does too, but Traefik may be about to end
+		if len(s.batch.taken) == 0 { // after a panic some may be left
+			s.batch.taken = s.take()
 		}
-		if len(s.ends) > 0 {
+		writeReports(&s.batch, s.account(), s.batchSize, s.batchBytes, s.flush)
+		if s.batch.count > 0 {
 			s.flush()
 		} else if s.end() {
 			return true
 		}
+		s.tellLosses()
 	}
 }
 
-// recovered goes on after a panic, which only a report that is being written can cause.
-func (s *sender) recovered() {
-	problem := recover()
-	if problem == nil {
-		return
-	}
-	s.complain("the sender stumbled and goes on", fmt.Sprint(problem))
-	if s.writing != nil {
-		s.giveUp(s.writing)
-	}
-}
-
-// add writes a report behind the others. One that does not fit the batch any more goes alone.
-func add(s *sender, x *record) {
-	start := s.batch.Len()
-	s.writing = x
-	s.ledger.Sequence = x.sequence
-	if err := s.encoder.Encode(newReport(x, s.ledger)); err != nil { // ends the line: reports in a row are NDJSON
-		s.complain("a report can't be written", err.Error())
-		s.giveUp(x)
-		return
-	}
-	s.writing = nil
-	if start > 0 && s.batch.Len() > s.batchBytes {
-		s.postpone(start)
-	}
-	s.ends = append(s.ends, s.batch.Len())
-	s.held += x.cost
-	if len(s.ends) == s.batchSize {
-		s.flush()
-	}
-}
-
-// giveUp counts a report that can't be written as failed, and takes away what of it was.
-func (s *sender) giveUp(x *record) {
-	s.writing = nil
-	whole := 0
-	if len(s.ends) > 0 {
-		whole = s.ends[len(s.ends)-1]
-	}
-	s.batch.Truncate(whole)
-	s.done(1, x.cost, 1)
-}
-
-// postpone delivers the batch up to here and begins the next with the rest.
-func (s *sender) postpone(start int) {
-	line := append([]byte{}, s.batch.Bytes()[start:]...)
-	s.batch.Truncate(start)
-	s.flush()
-	s.batch.Write(line)
-}
-
-// flush delivers the batch and makes room for the next.
+// flush spools or delivers the batch and makes room for the next.
 func (s *sender) flush() {
-	count, size := len(s.ends), s.held
-	failed := count // unless ship comes back
+	count, size := s.batch.count, s.batch.held
 	defer func() {
-		s.batch.Reset()
-		if s.batch.Cap() > 2*s.batchBytes { // after a big report
-			s.batch = bytes.Buffer{}
-		}
-		s.ends, s.held = s.ends[:0], 0
-		s.done(count, size, failed)
+		s.batch.reset(2 * s.batchBytes)
+		s.done(count, size)
 	}()
-	failed = s.ship(s.batch.Bytes(), s.ends)
+	if s.spool != nil {
+		err := s.spool.keep(s.batch.Bytes(), count)
+		if err == nil {
+			return
+		}
+		s.log.complain("the spool takes no more, reports wait in memory", err.Error())
+	}
+	reason, failed := s.ship(s.batch.Bytes())
+	if reason == undelivered {
+		reason = refused
+	}
+	s.ledger.fail(reason, failed)
+}
+
+// emptySpool delivers the files of the spool, the oldest first, until the sender has ended.
+func (s *sender) emptySpool() bool {
+	for {
+		file := s.spool.oldest()
+		if file == "" {
+			if s.over() {
+				return true
+			}
+			s.spool.wait()
+			continue
+		}
+		lines, lost, err := s.spool.read(file)
+		if err != nil {
+			s.log.complain("reports are lost: "+err.Error(), strconv.FormatInt(lost, 10))
+			s.ledger.fail(spoolDamaged, lost)
+		} else if len(lines) > 0 {
+			reason, failed := s.ship(lines)
+			if reason == undelivered {
+				if s.over() {
+					return true // the next sender or process finds the files
+				}
+				continue
+			}
+			s.ledger.fail(reason, failed)
+		}
+		if err := s.spool.remove(file); err != nil {
+			s.log.complain("a file of the spool can't be removed", err.Error())
+		}
+	}
+}
+
+func (s *sender) over() bool {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	return s.ended
 }
