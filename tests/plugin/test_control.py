@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gzip
 import os
-import re
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 import pytest
 
 from support.collector import wait_for
+from support.differential import Seen, dissect, without_port
 from support.stage import SetStage, Stage, request, theatre
 from support.wire import Head, Wire
 
@@ -131,15 +131,6 @@ CASES = {
 }
 
 
-@dataclass(frozen=True)
-class Seen:
-    """What came of a case: all that the client got, and all that the upstream got."""
-
-    client: list[bytes]
-    """The heads of the replies, the body, and what followed it."""
-    upstream: list[bytes]
-
-
 class Upstream:
     """Plays the case that the request names, and keeps what it got."""
 
@@ -182,33 +173,6 @@ def play(stage: Stage, url: str, path: str, name: str) -> Seen:
     sender.join()
     wire.close()
     return Seen(dissect(raw, framed=case.framed), [without_port(part) for part in upstream.got])
-
-
-def without_port(head: bytes) -> bytes:
-    """The one header that tells the entry points apart."""
-    return re.sub(rb"X-Forwarded-Port: \d+\r\n", b"", head)
-
-
-def dissect(raw: bytes, *, framed: bool) -> list[bytes]:
-    """The heads, the body without its framing, and what follows; a chunked body that was cut says so."""
-    parts = []
-    while True:
-        head, _, raw = raw.partition(b"\r\n\r\n")
-        ignored = rb"\r\nDate: [^\r]+" if framed else rb"\r\n(Date|Content-Length|Transfer-Encoding): [^\r]+"
-        parts.append(re.sub(ignored, b"", head))
-        if not re.match(rb"HTTP/1.1 1\d\d", head):
-            break
-    if b"\r\nTransfer-Encoding: chunked" not in head:
-        return [*parts, raw, b"\r\n"]
-    body, at = bytearray(), 0
-    while at < len(raw):
-        line_end = raw.index(b"\r\n", at)
-        size, at = int(raw[at:line_end], 16), line_end + 2
-        if size == 0:
-            return [*parts, bytes(body), raw[at:]]
-        body += raw[at : at + size]
-        at += size + 2
-    return [*parts, bytes(body), b"cut"]
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
+from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -41,10 +42,18 @@ class Wire:
         self._buffer = b""
 
     @classmethod
-    def to(cls, url: str) -> Wire:
-        """Connect to the host and port of a URL."""
+    def to(cls, url: str, *, receive_buffer: int | None = None) -> Wire:
+        """Connect to the host and port of a URL; with a small buffer, what isn't read soon holds up the sender."""
         parts = urlsplit(url)
-        return cls(socket.create_connection((parts.hostname, parts.port or 80), PATIENCE))
+        connection = socket.socket()
+        connection.settimeout(PATIENCE)
+        if receive_buffer is not None:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)  # counts only if set before
+        connection.connect((parts.hostname, parts.port or 80))
+        return cls(connection)
+
+    def set_patience(self, seconds: float) -> None:
+        self._socket.settimeout(seconds)
 
     def send(self, data: bytes) -> None:
         self._socket.sendall(data)
@@ -52,6 +61,20 @@ class Wire:
     def send_chunk(self, data: bytes) -> None:
         """Send one chunk of a chunked body; an empty one is the last."""
         self.send(b"%x\r\n%b\r\n" % (len(data), data))
+
+    def send_what_fits(self, data: bytes | memoryview) -> int:
+        """Send as much as the other side takes without waiting for it; how much that was."""
+        self._socket.setblocking(False)
+        try:
+            return self._socket.send(data)
+        except BlockingIOError:
+            return 0
+        finally:
+            self._socket.settimeout(PATIENCE)
+
+    def end(self) -> None:
+        """Say that nothing more will be sent, and go on reading."""
+        self._socket.shutdown(socket.SHUT_WR)
 
     def read_until(self, end: bytes) -> bytes:
         """Read up to and with `end`."""
@@ -66,11 +89,11 @@ class Wire:
         data, self._buffer = _split(self._buffer, count)
         return data
 
-    def read_some(self) -> bytes:
+    def read_some(self, most: int = 65536) -> bytes:
         """What has come, at least a byte; empty at the end."""
         if not self._buffer:
-            return self._socket.recv(65536)
-        data, self._buffer = self._buffer, b""
+            return self._socket.recv(most)
+        data, self._buffer = _split(self._buffer, min(most, len(self._buffer)))
         return data
 
     def read_all(self) -> bytes:
@@ -78,6 +101,14 @@ class Wire:
         parts = []
         while part := self.read_some():
             parts.append(part)
+        return b"".join(parts)
+
+    def read_rest(self) -> bytes:
+        """Everything until the other side has gone, however it went."""
+        parts = []
+        with suppress(ConnectionError):
+            while part := self.read_some():
+                parts.append(part)
         return b"".join(parts)
 
     def read_head(self) -> Head:
