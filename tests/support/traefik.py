@@ -33,6 +33,11 @@ MODULE = "github.com/lemonit-eric-mao/llmtoken"
 PATIENCE = 30.0
 
 
+def plugin_folder(folder: Path, module: str) -> Path:
+    """Where a Traefik that runs in this folder looks for a local plugin."""
+    return folder / "plugins-local" / "src" / module
+
+
 class TraefikError(Exception):
     """Traefik did not do what the test asked; the message ends with its log."""
 
@@ -67,10 +72,11 @@ class Traefik:
         self._log = folder / "traefik.log"
         self._process: subprocess.Popen[bytes] | None = None
         self._revision = 0
-        self._ports = dict(zip(("tapped", "plain", "traefik"), _free_ports(3), strict=True))
+        self._ports = dict(zip(("tapped", "plain", "traefik"), free_ports(3), strict=True))
         self._source = {"upstream": upstream, "middleware": middleware, "dynamic": dynamic or {}}
-        copy = folder / "plugins-local" / "src" / MODULE
-        shutil.copytree(plugin, copy, ignore=shutil.ignore_patterns("*_test.go"), dirs_exist_ok=True)
+        shutil.copytree(
+            plugin, plugin_folder(folder, MODULE), ignore=shutil.ignore_patterns("*_test.go"), dirs_exist_ok=True
+        )
 
     # ── Where things are ──────────────────────────────────────────────────────────────────
 
@@ -263,7 +269,8 @@ def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """So many ports that nobody uses."""
     # Held open together, so that they differ.
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     try:
