@@ -1,0 +1,3 @@
+module example.test/faulty
+
+go 1.21
