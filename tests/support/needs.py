@@ -1,6 +1,7 @@
 """Real parts that a test needs. Absent, the test skips and says so; with CI=true it fails instead."""
 
 import os
+import resource
 import shutil
 import sys
 from pathlib import Path
@@ -30,3 +31,12 @@ def corpus() -> Path:
     """The recorded exchanges, which are never copied into the repository."""
     path = SHARED / "corpus" / "dev.jsonl"
     return path if path.exists() else missing("the recorded corpus", f"it belongs at {path}")
+
+
+def open_files(count: int) -> None:
+    """Have this process and those it starts hold so many files open at once."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < count:
+        if hard != resource.RLIM_INFINITY and hard < count:
+            missing(f"room for {count} open files", f"the hard limit is {hard}: ulimit -Hn")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
