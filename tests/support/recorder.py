@@ -6,6 +6,7 @@ For tests of the plugin alone; `support.collector` runs the real one.
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -55,7 +56,7 @@ def accept(_batch: Batch) -> Answer:
 class Recorder:
     """Runs between `with`, on a free port or on that one; `behave` may be set at any time."""
 
-    def __init__(self, behave: Behaviour = accept, port: int = 0) -> None:
+    def __init__(self, behave: Behaviour = accept, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
         self.behave = behave
         self.batches: list[Batch] = []
         """Everything that came, accepted or not."""
@@ -63,7 +64,7 @@ class Recorder:
         self._accepted: dict[str, Report] = {}
         self._changed = threading.Condition()
         self._ended = threading.Event()
-        self._server = upstream(self._serve, port)
+        self._server = upstream(self._serve, port, tls)
 
     def __enter__(self) -> Self:
         address = self._server.__enter__()

@@ -14,6 +14,7 @@ wire or raises a connection error, the connection ends; any other exception fail
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -24,8 +25,8 @@ Script = Callable[[Wire, Head], None]
 
 
 @contextmanager
-def upstream(script: Script, port: int = 0) -> Iterator[str]:
-    """Serve the script on a free port, or on that one; gives the URL."""
+def upstream(script: Script, port: int = 0, tls: ssl.SSLContext | None = None) -> Iterator[str]:
+    """Serve the script on a free port, or on that one, over TLS if there is a context for it; gives the URL."""
     listener = socket.create_server(("127.0.0.1", port))
     wires: list[Wire] = []
 
@@ -38,13 +39,16 @@ def upstream(script: Script, port: int = 0) -> Iterator[str]:
     def accept() -> None:
         with suppress(OSError):
             while True:
-                wires.append(Wire(listener.accept()[0]))
+                connection = listener.accept()[0]
+                if tls:  # shakes hands at the first reading, in the connection's own thread
+                    connection = tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+                wires.append(Wire(connection))
                 threading.Thread(target=serve, args=(wires[-1],), daemon=True).start()
 
     thread = threading.Thread(target=accept, daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        yield f"http{'s' if tls else ''}://127.0.0.1:{listener.getsockname()[1]}"
     finally:
         # On Linux closing alone does not wake accept.
         listener.shutdown(socket.SHUT_RDWR)
