@@ -42,6 +42,8 @@ Client = Callable[[Wire], list[bytes]]
 Scene = tuple[Script, Client]
 
 ENDED = b"the connection ended"
+CONTINUE = b"HTTP/1.1 100 Continue"
+"""Said once or twice: the server asks for the body itself while the proxy passes on that the upstream did."""
 TRIES = 6
 PATIENCE = 30
 SETTLED = 0.3
@@ -148,7 +150,8 @@ def dissect(raw: bytes, *, framed: bool = True) -> list[bytes]:
     while True:
         head, _, raw = raw.partition(b"\r\n\r\n")
         ignored = rb"\r\nDate: [^\r]+" if framed else rb"\r\n(Date|Content-Length|Transfer-Encoding): [^\r]+"
-        parts.append(re.sub(ignored, b"", head))
+        if head != CONTINUE or CONTINUE not in parts:
+            parts.append(re.sub(ignored, b"", head))
         if not re.match(rb"HTTP/1.1 1\d\d", head):
             break
     if b"\r\nTransfer-Encoding: chunked" not in head:

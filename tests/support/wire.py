@@ -39,7 +39,7 @@ class Wire:
         connection.settimeout(PATIENCE)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket = connection
-        self._buffer = b""
+        self._buffer = bytearray()
 
     @classmethod
     def to(cls, url: str, *, receive_buffer: int | None = None) -> Wire:
@@ -80,21 +80,18 @@ class Wire:
         """Read up to and with `end`."""
         while end not in self._buffer:
             self._more()
-        data, self._buffer = _split(self._buffer, self._buffer.index(end) + len(end))
-        return data
+        return self._take(self._buffer.index(end) + len(end))
 
     def read_exactly(self, count: int) -> bytes:
         while len(self._buffer) < count:
             self._more()
-        data, self._buffer = _split(self._buffer, count)
-        return data
+        return self._take(count)
 
     def read_some(self, most: int = 65536) -> bytes:
         """What has come, at least a byte; empty at the end."""
         if not self._buffer:
             return self._socket.recv(most)
-        data, self._buffer = _split(self._buffer, min(most, len(self._buffer)))
-        return data
+        return self._take(min(most, len(self._buffer)))
 
     def read_all(self) -> bytes:
         """Everything up to the end of the connection."""
@@ -150,6 +147,7 @@ class Wire:
             raise EOFError(f"the connection ended after {self._buffer!r}")
         self._buffer += data
 
-
-def _split(data: bytes, at: int) -> tuple[bytes, bytes]:
-    return data[:at], data[at:]
+    def _take(self, count: int) -> bytes:
+        data = bytes(self._buffer[:count])
+        del self._buffer[:count]
+        return data
