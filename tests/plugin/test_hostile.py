@@ -133,6 +133,15 @@ def test_a_body_that_waits_for_100_and_is_refused_is_never_asked_for(both: Route
     assert seen.client[1] == b"no"
 
 
+def test_a_body_that_waits_for_100_from_an_upstream_that_never_says_it(both: Routes) -> None:
+    def upstream(notes: Notes, wire: Wire, head: Head) -> None:
+        notes.append(wire.read_body(head))
+        wire.send(FINE)
+
+    seen = both.compare(expecting(upstream))
+    assert seen.upstream[1] == b"ping"
+
+
 def test_a_body_that_does_not_wait_for_100(both: Routes) -> None:
     seen = both.compare(simple(post(b"ping", "Expect: 100-continue"), CONTINUE + FINE))
     assert seen.upstream[1] == b"ping"
