@@ -17,6 +17,8 @@ from support.stage import SetStage, Stage, theatre
 
 STREAMS = 1000
 CHUNKS = 10
+PLAIN_BREAKS = STREAMS // 10
+"""Plain Traefik cuts some short (docs/adr/plugin-data-path.md); the tapped route must not."""
 PAUSE = 0.2
 """Long enough that two cores have time to spare. The better of two rounds counts, as others use the machine too."""
 
@@ -53,9 +55,10 @@ async def stream(host: str, port: int, mark: str) -> tuple[bytes, list[float]]:
         writer.close()
 
 
-def crowd(url: str, name: str) -> tuple[float, list[float]]:
+def crowd(url: str, name: str, may_break: int = 0) -> tuple[float, list[float]]:
     """All streams at once; how long it took, and the gaps between chunks."""
     parts = urlsplit(url)
+    broken: list[BaseException] = []
 
     async def everybody() -> list[tuple[bytes, list[float]] | BaseException]:
         streams = (stream(str(parts.hostname), int(parts.port or 0), f"{name}-{number}") for number in range(STREAMS))
@@ -66,17 +69,21 @@ def crowd(url: str, name: str) -> tuple[float, list[float]]:
     took = time.monotonic() - began
     gaps: list[float] = []
     for number, outcome in enumerate(outcomes):
-        assert not isinstance(outcome, BaseException), outcome
+        if isinstance(outcome, BaseException):
+            broken.append(outcome)
+            continue
         body, times = outcome
         assert body == b"".join(b"data: /%b-%d %d\n\n" % (name.encode(), number, chunk) for chunk in range(CHUNKS))
         gaps += [later - earlier for earlier, later in itertools.pairwise(times)]
+    assert len(broken) <= may_break, broken
     return took, sorted(gaps)
 
 
 def test_a_thousand_slow_streams(stage: Stage) -> None:
-    crowd(stage.traefik.plain_url, "warm-up")
+    crowd(stage.traefik.plain_url, "warm-up", PLAIN_BREAKS)
     rounds = [
-        (crowd(stage.traefik.plain_url, "plain"), crowd(stage.traefik.url, f"tapped-{number}")) for number in range(2)
+        (crowd(stage.traefik.plain_url, "plain", PLAIN_BREAKS), crowd(stage.traefik.url, f"tapped-{number}"))
+        for number in range(2)
     ]
 
     paths = {report.path: report for report in stage.collector.wait_for(2 * STREAMS)}

@@ -23,6 +23,7 @@ short (docs/adr/plugin-data-path.md), so the plain route has several tries to sh
 
 from __future__ import annotations
 
+import itertools
 import re
 import threading
 import time
@@ -40,6 +41,9 @@ from support.wire import Head, Wire
 Notes = list[bytes]
 Client = Callable[[Wire], list[bytes]]
 Scene = tuple[Script, Client]
+
+_numbers = itertools.count()
+"""Each exchange has an address of its own on this machine, by which the upstream tells whose request it gets."""
 
 ENDED = b"the connection ended"
 CONTINUE = b"HTTP/1.1 100 Continue"
@@ -65,6 +69,7 @@ class Routes:
         self._changed = threading.Condition()
         self._script: Script | None = None
         self._notes: Notes = []
+        self._source = ""
         self._playing = 0
         self._stage: Stage | None = None
 
@@ -78,10 +83,12 @@ class Routes:
 
     def __call__(self, wire: Wire, head: Head) -> None:
         with self._changed:
+            script, notes, source = self._script, self._notes, self._source
+            if source not in head.headers.get("x-forwarded-for", source):
+                raise EOFError  # of an exchange whose client has long had its answer, and Traefik still tried
             self._playing += 1
-            script, notes = self._script, self._notes
         assert script, f"nobody plays, but {head.start} came"
-        notes.append(without_port(head.raw))
+        notes.append(without_port(head.raw).replace(source.encode(), b"the client"))
         try:
             script(wire, head)
         except (OSError, EOFError):
@@ -96,9 +103,11 @@ class Routes:
         """The exchange on one route, once both sides have played their parts."""
         notes: Notes = []
         script, client = scene(notes)
+        number = next(_numbers)
         with self._changed:
             self._script, self._notes = script, notes
-        wire = Wire.to(url, **options)
+            self._source = f"127.1.{number // 250}.{number % 250 + 1}"
+        wire = Wire.to(url, source=self._source, **options)
         try:
             got = client(wire)
         finally:

@@ -42,13 +42,18 @@ class Wire:
         self._buffer = bytearray()
 
     @classmethod
-    def to(cls, url: str, *, receive_buffer: int | None = None) -> Wire:
-        """Connect to the host and port of a URL; with a small buffer, what isn't read soon holds up the sender."""
+    def to(cls, url: str, *, source: str = "", receive_buffer: int | None = None) -> Wire:
+        """Connect to the host and port of a URL, from this address.
+
+        With a small buffer, what isn't read soon holds up the sender.
+        """
         parts = urlsplit(url)
         connection = socket.socket()
         connection.settimeout(PATIENCE)
         if receive_buffer is not None:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)  # counts only if set before
+        if source:
+            connection.bind((source, 0))
         connection.connect((parts.hostname, parts.port or 80))
         return cls(connection)
 
