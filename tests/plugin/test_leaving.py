@@ -90,14 +90,16 @@ def test_a_client_that_leaves_in_the_middle_of_its_request(both: Routes, length:
 
 
 @pytest.mark.xfail(
-    strict=False, reason="a race: the plugin looks for a client that left in the context, not in the request's body"
+    reason="where the body breaks before the context ends, the plugin names nobody: it does not look there"
 )
 @pytest.mark.parametrize("how", ["close", "reset"])
 @pytest.mark.parametrize("length", ["Content-Length: 100000", CHUNKED], ids=["of known length", "in chunks"])
 def test_a_client_that_leaves_in_the_middle_of_its_request_is_named(both: Routes, length: str, how: str) -> None:
-    path = f"/named/{how}/{length[:7]}"
-    both.see(both.stage.traefik.url, lambda _notes: leaving(path, length, how))
-    assert both.report(path).aborted == "client"
+    """Which of the two Traefik notices first is a race, so there are some tries."""
+    paths = [f"/named/{how}/{length[:7]}/{number}" for number in range(12)]
+    for path in paths:
+        both.see(both.stage.traefik.url, lambda _notes, path=path: leaving(path, length, how))  # type: ignore[misc]
+    assert {both.report(path).aborted for path in paths} == {"client"}
 
 
 def leaving(path: str, length: str, how: str) -> Scene:
@@ -116,7 +118,8 @@ def leaving(path: str, length: str, how: str) -> Scene:
         assert begun.wait(PATIENCE)
         getattr(wire, how)()
         assert gone.wait(PATIENCE)
-        return dissect(wire.read_rest(), framed=False) if how == "end" else []
+        # Who ends its side gets 499, 500 or 502, as it happens, with the plugin and without it.
+        return [wire.read_rest()[:9]] if how == "end" else []
 
     return upstream, client
 
