@@ -92,6 +92,8 @@ def test_an_upstream_that_breaks_off(both: Routes, method: str, when: str, how: 
 @pytest.mark.parametrize("chunked", [False, True], ids=["of known length", "in chunks"])
 def test_an_upload_that_is_refused_before_it_has_ended(both: Routes, chunked: bool) -> None:
     upload = [b"10000\r\n%b\r\n" % LARGE[at : at + 65536] for at in range(0, len(LARGE), 65536)]
+    upload.append(b"0\r\n\r\n")
+    length = CHUNKED if chunked else f"Content-Length: {sum(map(len, upload))}"
 
     def scene(_notes: Notes) -> Scene:
         def upstream(wire: Wire, _head: Head) -> None:
@@ -101,7 +103,7 @@ def test_an_upload_that_is_refused_before_it_has_ended(both: Routes, chunked: bo
         def client(wire: Wire) -> list[bytes]:
             def send() -> None:
                 with suppress(OSError):
-                    wire.send(request("POST", "/refused", CHUNKED if chunked else f"Content-Length: {len(LARGE) * 2}"))
+                    wire.send(request("POST", "/refused", length))
                     for part in upload:
                         wire.send(part)
 
@@ -109,7 +111,8 @@ def test_an_upload_that_is_refused_before_it_has_ended(both: Routes, chunked: bo
             sender.start()
             raw = wire.read_rest()
             sender.join()
-            return dissect(raw)
+            # How much Traefik reads before it gives the connection up is a matter of luck too.
+            return dissect(raw.replace(b"\r\nConnection: close", b""))
 
         return upstream, client
 
