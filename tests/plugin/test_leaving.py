@@ -90,7 +90,8 @@ def test_a_client_that_leaves_in_the_middle_of_its_request(both: Routes, length:
 
 
 @pytest.mark.xfail(
-    reason="where the body breaks before the context ends, the plugin names nobody: it does not look there"
+    strict=False,  # on a busy machine the context often ends first
+    reason="where the body breaks before the context ends, the plugin names nobody: it does not look there",
 )
 @pytest.mark.parametrize("how", ["close", "reset"])
 @pytest.mark.parametrize("length", ["Content-Length: 100000", CHUNKED], ids=["of known length", "in chunks"])
