@@ -39,7 +39,7 @@ test: $(VENV)/.dev ## Run every test
 	@$(BIN)/pytest $(ARGS)
 
 .PHONY: bench
-bench: $(VENV)/.dev ## Measure, one benchmark after the other; or one: make bench BENCH=bench/ttfb.py
+bench: $(VENV)/.dev ## Measure, one benchmark after the other; or one: make bench BENCH=bench/overhead.py
 	@for bench in $(or $(BENCH),$(wildcard bench/*.py)); do echo "── $$bench"; $(BIN)/python $$bench || exit 1; done
 
 .PHONY: docs
