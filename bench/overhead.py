@@ -51,7 +51,7 @@ LIVES = {
 SCENARIOS = (*TRAFFIC, "sender", *LIVES)
 WARM_UP = 0.5
 QUICK = {"rounds": 1, "seconds": 0.4, "minutes": 0.1}
-USUAL = {"rounds": 4, "seconds": 1.5, "minutes": 0.5}
+USUAL = {"rounds": 4, "seconds": 1.2, "minutes": 0.5}
 
 
 def senders(plugin: Path) -> list[Variant]:

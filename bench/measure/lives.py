@@ -24,7 +24,7 @@ Row = dict[str, Any]
 
 CONNECTIONS = 32
 FLUSH_INTERVAL = 0.2
-"""The plugin's default, in seconds."""
+"""In seconds, so that what is lost of the last one is known."""
 BASELINE = 1.0
 """Seconds of traffic past the plugin, before what follows is compared with it."""
 CONTROL = 0.25
@@ -118,7 +118,8 @@ class Lives:
         self.collector.reset()
         spooled = "spooldir" in keys(plugin)
         with tempfile.TemporaryDirectory() as spool:
-            variant = ours(folder=plugin, **({"spoolDir": spool} if spooled else {}))
+            configuration = {"flushInterval": f"{FLUSH_INTERVAL}s", **({"spoolDir": spool} if spooled else {})}
+            variant = ours(folder=plugin, **configuration)
             with self._gateway([variant]) as gateway:
                 if away:
                     self.collector.away(yes=True)

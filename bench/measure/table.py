@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich import box
@@ -13,7 +13,7 @@ Row = Mapping[str, Any]
 Column = tuple[str, Callable[[Row], str]]
 
 NOTHING = "-"
-WIDTH = 190
+WIDTH = 220
 MEBIBYTE = 1 << 20
 
 
@@ -129,17 +129,38 @@ def console() -> Console:
 
 
 def show(out: Console, title: str, columns: Sequence[Column], rows: Mapping[str, Row]) -> None:
-    table = Table(
-        title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD if out.is_terminal else None
-    )
-    table.add_column("", no_wrap=True)
-    for heading, _ in columns:
-        table.add_column(heading, justify="right", overflow="fold")
-    for name, row in rows.items():
-        table.add_row(name, *(cell(row) for _, cell in columns))
+    """One table; on a narrow terminal several, one below the other."""
     if out.is_terminal:
-        out.print(table)
+        out.print(f"[bold]{title}[/bold]")
+        for part in fitting(out.width, columns, rows):
+            out.print(table(part, rows, box.SIMPLE_HEAD))
         return
     with out.capture() as plain:
-        out.print(table)
-    print(*(line.rstrip() for line in plain.get().splitlines()), "", sep="\n", flush=True)
+        out.print(table(columns, rows, None))
+    print(title, *(line.rstrip() for line in plain.get().splitlines()), "", sep="\n", flush=True)
+
+
+def table(columns: Sequence[Column], rows: Mapping[str, Row], lines: box.Box | None) -> Table:
+    drawn = Table(box=lines)
+    drawn.add_column("", no_wrap=True)
+    for heading, _ in columns:
+        drawn.add_column(heading, justify="right", no_wrap=True)
+    for name, row in rows.items():
+        drawn.add_row(name, *(cell(row) for _, cell in columns))
+    return drawn
+
+
+def fitting(width: int, columns: Sequence[Column], rows: Mapping[str, Row]) -> Iterator[list[Column]]:
+    """As many columns at a time as the width has room for beside the names of the rows."""
+    names = max(map(len, rows)) + 4
+    part: list[Column] = []
+    used = names
+    for column in columns:
+        heading, cell = column
+        needed = max(len(heading), *(len(cell(row)) for row in rows.values())) + 3
+        if part and used + needed > width:
+            yield part
+            part, used = [], names
+        part.append(column)
+        used += needed
+    yield part

@@ -101,7 +101,7 @@ def install(variant: Variant, modules: Path) -> None:
     source = next(iter(sorted(target.glob("*.go")))).read_text("utf-8", "replace")
     package = re.search(r"^package (\w+)", source, re.MULTILINE)
     assert package, f"{variant.folder} holds no Go package"
-    manifest = {
+    manifest: dict[str, Any] = {
         "displayName": variant.name,
         "type": "middleware",
         "import": variant.module,

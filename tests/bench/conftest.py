@@ -11,7 +11,6 @@ import pytest
 
 from support.needs import ROOT, program
 
-
 Go = Callable[..., str]
 
 
