@@ -150,6 +150,7 @@ class Lives:
             "lost": len(lost),
             "lost_last_interval": len(late),
             "lost_older": len(lost - late),
+            "lost_oldest": max((at - finished[number] for number in lost), default=None),
         }
 
     # ── Inside ────────────────────────────────────────────────────────────────────────────

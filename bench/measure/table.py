@@ -13,7 +13,7 @@ Row = Mapping[str, Any]
 Column = tuple[str, Callable[[Row], str]]
 
 NOTHING = "-"
-WIDTH = 220
+WIDTH = 260
 MEBIBYTE = 1 << 20
 
 
@@ -45,7 +45,7 @@ def failed(row: Row) -> str:
     return format(row["failed"] + row["wrong"], ",")
 
 
-CPU: list[Column] = [("× plain", number("cpu_ratio", ".2f")), ("added", number("cpu_added", "+.1f", 1e6))]
+CPU: list[Column] = [("CPU × plain", number("cpu_ratio", ".2f")), ("CPU added", number("cpu_added", "+.1f", 1e6))]
 CHECKS: list[Column] = [
     ("requests", number("requests", ",")),
     ("bytes", arrived),
@@ -57,28 +57,28 @@ CALLS: list[Column] = [
     ("CPU µs/request", number("cpu", ".1f", 1e6)),
     *CPU,
     ("requests/s", number("rps", ",.0f")),
-    ("× plain", number("rps_ratio", ".2f")),
+    ("rate × plain", number("rps_ratio", ".2f")),
     ("p50 ms", number("p50", ".3f", 1e3)),
-    ("added", number("p50_added", "+.3f", 1e3)),
+    ("p50 added", number("p50_added", "+.3f", 1e3)),
     ("p99", number("p99", ".2f", 1e3)),
-    ("added", number("p99_added", "+.2f", 1e3)),
+    ("p99 added", number("p99_added", "+.2f", 1e3)),
     *CHECKS,
 ]
 STREAMS: list[Column] = [
     ("CPU µs/event", number("cpu", ".1f", 1e6)),
     *CPU,
     ("CPU µs/chunk", number("cpu_chunk", ".1f", 1e6)),
-    ("added", number("cpu_chunk_added", "+.1f", 1e6)),
+    ("chunk added", number("cpu_chunk_added", "+.1f", 1e6)),
     ("chunks", number("pieces", ".0f")),
     ("streams/s", number("rps", ",.0f")),
     ("p50 ms", number("p50", ",.1f", 1e3)),
-    ("× plain", number("p50_ratio", ".2f")),
+    ("p50 × plain", number("p50_ratio", ".2f")),
     ("p99", number("p99", ",.1f", 1e3)),
     ("TTFB p50 ms", number("first_p50", ".2f", 1e3)),
-    ("added", number("first_p50_added", "+.2f", 1e3)),
-    ("p99", number("first_p99", ".1f", 1e3)),
+    ("TTFB added", number("first_p50_added", "+.2f", 1e3)),
+    ("TTFB p99", number("first_p99", ".1f", 1e3)),
     ("lag p50 ms", number("lag_p50", ".2f", 1e3)),
-    ("p99", number("lag_p99", ".1f", 1e3)),
+    ("lag p99", number("lag_p99", ".1f", 1e3)),
     *CHECKS,
 ]
 SENDER: list[Column] = [
@@ -89,24 +89,24 @@ SENDER: list[Column] = [
 MEMORY: list[Column] = [
     ("requests", number("requests", ",")),
     ("RSS at first, MB", number("rss_idle", ".0f", 1 / MEBIBYTE)),
-    ("after the load", number("rss", ".0f", 1 / MEBIBYTE)),
-    ("peak", number("rss_peak", ".0f", 1 / MEBIBYTE)),
+    ("RSS after the load", number("rss", ".0f", 1 / MEBIBYTE)),
+    ("RSS peak", number("rss_peak", ".0f", 1 / MEBIBYTE)),
 ]
 DEAD: list[Column] = [
     ("minutes", number("minutes", ".2f")),
     ("requests", number("requests", ",")),
     ("finished", number("finished", ",")),
     ("RSS at first, MB", number("rss_start", ".0f", 1 / MEBIBYTE)),
-    ("end", number("rss_end", ".0f", 1 / MEBIBYTE)),
-    ("peak", number("rss_peak", ".0f", 1 / MEBIBYTE)),
-    ("grown", number("rss_grown", "+.0f", 1 / MEBIBYTE)),
+    ("RSS end", number("rss_end", ".0f", 1 / MEBIBYTE)),
+    ("RSS peak", number("rss_peak", ".0f", 1 / MEBIBYTE)),
+    ("RSS grown", number("rss_grown", "+.0f", 1 / MEBIBYTE)),
     *(
         column
         for what in ("goroutines", "files")
         for column in (
             (f"{what} at first", number(f"{what}_start", ",")),
-            ("end", number(f"{what}_end", ",")),
-            ("peak", number(f"{what}_peak", ",")),
+            (f"{what} end", number(f"{what}_end", ",")),
+            (f"{what} peak", number(f"{what}_peak", ",")),
         )
     ),
 ]
@@ -119,6 +119,7 @@ ENDS: list[Column] = [
     ("lost", number("lost", ",")),
     ("of the last flush interval", number("lost_last_interval", ",")),
     ("older", number("lost_older", ",")),
+    ("finished ms before", number("lost_oldest", ".0f", 1e3)),
 ]
 
 
