@@ -133,20 +133,29 @@ func (x *exchange) WriteHeader(status int) {
 // beginStream sends the header of a reply of unknown length at once, as the proxy would. It also keeps the
 // trailers of replies without a body.
 //
-// What Traefik itself says of a broken upstream is recognised by its lack of any header; without the plugin the
-// server finds out its length, so it must be left to do so.
+// What Traefik's proxy itself says of a broken upstream has no header at all. Without the plugin the server would find
+// out the length of that, so it is left to do so.
 func beginStream(x *exchange) {
+	text := http.StatusText(x.Status)
 	if x.Status == statusClientClosedRequest {
 		x.steps |= doubtful
+		text = "Client Closed Request"
 	}
-	if len(x.responseHeader) == 0 && x.Status >= statusClientClosedRequest {
-		x.responseLength = len(http.StatusText(x.Status))
-		if x.Status == statusClientClosedRequest {
-			x.responseLength = len("Client Closed Request")
-		}
+	if x.Status >= statusClientClosedRequest && bare(x.responseHeader) {
+		x.responseLength = len(text)
 	} else {
 		_ = x.control.Flush()
 	}
+}
+
+// bare says that there is no header. Traefik may have put one there that has no value, so that none is added.
+func bare(header http.Header) bool {
+	for _, values := range header {
+		if len(values) > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // Write hands on a piece of the reply and copies it. If it doesn't complete an announced length, it notes when the

@@ -324,6 +324,5 @@ def test_a_reply(both: Routes, method: str, name: str) -> None:
     both.compare(simple(sent, REPLIES[name], close=True, framed=False))
 
 
-@pytest.mark.xfail(reason="the plugin can't tell Traefik's own errors from streams, and flushes them into chunks")
 def test_an_error_of_traefiks_own_is_framed_as_it_is_without_the_plugin(both: Routes) -> None:
     both.compare(simple(post(), b"", close=True))
