@@ -56,6 +56,8 @@ type Config struct {
 	SpoolDir      string // where batches wait as files for a collector that is away; none without
 	SpoolBytes    int64  // bytes of those
 
+	InjectStreamUsage bool // ask upstreams for the usage of streams that would end without
+
 	// Unknown collects every other key. Traefik would ignore them, and with them a misspelt limit.
 	Unknown map[string]interface{} `mapstructure:",remain"`
 }
@@ -99,10 +101,11 @@ func New(ctx context.Context, next http.Handler, config *Config, name string) (h
 		next: next, name: clip(name, maxName), config: config, sender: acquire(ctx, shipping), special: special(config),
 		maxRequestBody: config.MaxRequestBody,
 	}
+	tapped := askForUsage(m) // m itself, unless the configuration wants it
 	if len(config.Paths) == 0 {
-		return m, nil
+		return tapped, nil
 	}
-	return &selector{paths: config.Paths, tapped: m, untapped: next}, nil
+	return &selector{paths: config.Paths, tapped: tapped, untapped: next}, nil
 }
 
 // special configurations need more to be looked at than what every request is looked at for.
@@ -227,6 +230,9 @@ func check(c *Config) (shipping, error) {
 		c.MaxRequestBody, c.MaxResponseBody = 0, 0
 	default:
 		return s, fmt.Errorf("llmtoken: captureBodies must be full, none or never, not %q", c.CaptureBodies)
+	}
+	if c.InjectStreamUsage && c.CaptureBodies == "never" {
+		return s, fmt.Errorf("llmtoken: injectStreamUsage has no use when captureBodies is never: usage is read from bodies")
 	}
 	if c.MaxRequestBody < 0 || c.MaxResponseBody < 0 || c.MaxRequestBody+c.MaxResponseBody > maxBodies {
 		return s, fmt.Errorf("llmtoken: maxRequestBody and maxResponseBody must be 0 or more, and at most %d bytes together, not %d and %d",

@@ -28,6 +28,8 @@ WRONG: list[tuple[str, dict[str, Any]]] = [
     ("paths", {"paths": ["v1/"]}),
     ("captureBodies", {"captureBodies": "some"}),
     ("captureUpstream", {"captureUpstream": "perhaps"}),
+    ("injectStreamUsage", {"injectStreamUsage": "perhaps"}),
+    ("injectStreamUsage", {"injectStreamUsage": True, "captureBodies": "never"}),
     ("maxRequestBody", {"maxRequestBody": -1}),
     ("maxResponseBody", {"maxResponseBody": 2**40}),
     ("maxResponseBody", {"maxResponseBody": "8MiB"}),
