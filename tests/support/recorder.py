@@ -5,6 +5,7 @@ For tests of the plugin alone; `support.collector` runs the real one.
 
 from __future__ import annotations
 
+import gzip
 import json
 import ssl
 import threading
@@ -30,7 +31,8 @@ class Batch:
 
     def reports(self) -> list[Report]:
         """Its reports; fails if the real collector would reject one."""
-        reports, rejected = parse_lines(self.body)
+        packed = self.headers.get("content-encoding") == "gzip"
+        reports, rejected = parse_lines(gzip.decompress(self.body) if packed else self.body)
         assert not rejected, rejected
         return [report for _, report in reports]
 
