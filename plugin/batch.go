@@ -3,10 +3,14 @@ package llmtoken
 import (
 	"bytes"
 	"encoding/json"
+	"runtime"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 )
+
+// breath is after how many reports whoever waits for the processor gets it: a batch of hundreds takes milliseconds.
+const breath = 8
 
 // batch is reports as NDJSON, one a line. It belongs to the sender's goroutine.
 type batch struct {
@@ -73,6 +77,9 @@ func writeReports(b *batch, ledger account, maxCount, maxBytes int, flush func()
 			if int64(len(body)) > config.MaxResponseBody {
 				body = body[:config.MaxResponseBody]
 			}
+			if len(body) > r.written { // the client didn't take it all
+				body = body[:r.written]
+			}
 			r.truncated = len(body) < r.written
 			r.ResponseTruncated = &r.truncated
 			r.ResponseBytes = &r.written
@@ -108,6 +115,9 @@ func writeReports(b *batch, ledger account, maxCount, maxBytes int, flush func()
 		}
 		b.writing = nil
 		b.count++
+		if b.count%breath == 0 {
+			runtime.Gosched() // let requests go first
+		}
 		b.whole = b.Len()
 		b.held += r.cost
 		if b.count == maxCount {

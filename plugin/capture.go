@@ -6,7 +6,6 @@ import (
 	"math"
 	"net/http"
 	"net/http/httptrace"
-	"runtime"
 	"strconv"
 	"time"
 )
@@ -102,7 +101,8 @@ func settleRequest(x *exchange) {
 	if body, ok := x.requestRest.R.(io.Closer); ok {
 		_ = body.Close()
 	}
-	for deadline := time.Now().Add(settleWithin); ; runtime.Gosched() {
+	for deadline := time.Now().Add(settleWithin); ; {
+		time.Sleep(time.Millisecond) // for a reader that was just about to copy
 		x.RequestBytes = whole - x.requestRest.N
 		copied := int64(x.requestCopy.Len())
 		if copied == x.RequestBytes || copied == x.middleware.config.MaxRequestBody || time.Now().After(deadline) {

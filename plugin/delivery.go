@@ -21,6 +21,8 @@ const (
 	// How long a batch is offered to a collector that says no in a way that a person may mend (a wrong
 	// token or address), and how long a sender that no route uses any more tries to be rid of its queue.
 	patience = 10 * time.Minute
+	// The same with a spool, which has the room to wait for a person.
+	spoolPatience = 24 * time.Hour
 	// After how long without a batch losses are told by themselves.
 	quiet     = 5 * time.Second
 	maxAnswer = 1 << 20
@@ -40,7 +42,7 @@ func (s *sender) ship(lines []byte) (reason string, failed int64) {
 			return rejected, s.settle(a)
 		case a.status == http.StatusRequestEntityTooLarge && countLines(lines) > 1:
 			return s.halve(lines)
-		case a.hopeless(), a.refused() && time.Since(start) > patience:
+		case a.hopeless(), a.refused() && time.Since(start) > s.patience():
 			s.log.complain("reports are lost: "+a.problem, strconv.FormatInt(countLines(lines), 10))
 			return refused, countLines(lines)
 		case s.unused(patience):
@@ -50,6 +52,13 @@ func (s *sender) ship(lines []byte) (reason string, failed int64) {
 		s.pause(longer(jitter(wait), a.retryAfter))
 		wait = shorter(2*wait, maxWait)
 	}
+}
+
+func (s *sender) patience() time.Duration {
+	if s.spool != nil {
+		return spoolPatience
+	}
+	return patience
 }
 
 func countLines(lines []byte) int64 { return int64(bytes.Count(lines, []byte("\n"))) }

@@ -25,7 +25,7 @@ func TestABodyIsTextOrBase64(t *testing.T) {
 		{large, "base64"}, // as text it would be six times as long
 	}
 	for _, test := range cases {
-		text, encoding := encodeBody(test.body)
+		text, encoding := encode(string(test.body))
 		back := []byte(text)
 		if encoding == "base64" {
 			back, _ = base64.StdEncoding.DecodeString(text)
@@ -46,32 +46,49 @@ func TestClippingCutsAtTheLimitAndKeepsCharactersWhole(t *testing.T) {
 }
 
 func TestOnlyAllowedHeadersArePicked(t *testing.T) {
-	header := http.Header{}
-	for name := range secretHeaders {
-		header.Set(name, "secret")
-		if requestHeaders[name] != "" || responseHeaders[name] != "" {
-			t.Errorf("%s is allowed", name)
-		}
-	}
 	for _, extra := range []int{0, 100} { // it must not matter which of the two is longer
+		header := http.Header{}
+		for name := range secretHeaders {
+			header.Set(name, "secret")
+			if responseHeaders[name] != "" {
+				t.Errorf("%s is allowed", name)
+			}
+		}
 		for i := 0; i < extra; i++ {
 			header.Set("X-Extra-"+strings.Repeat("x", i), "secret")
 		}
 		header.Set("content-type", "text/plain")
 		header.Set("content-encoding", strings.Repeat("u", maxLine+1))
-		picked := pick(header, requestHeaders)
-		if len(picked) != 2 || picked["content-type"] != "text/plain" || len(picked["content-encoding"]) != maxLine {
-			t.Errorf("%d extra: %.100v", extra, picked)
+		m := tap(func(rw http.ResponseWriter, _ *http.Request) {
+			for name, values := range header {
+				rw.Header()[name] = values
+			}
+			rw.WriteHeader(http.StatusOK)
+		})
+		req := post("{}")
+		req.Header = header.Clone()
+		m.ServeHTTP(httptest.NewRecorder(), req)
+
+		text := string(line(t, m.sender, finished(t, m)))
+		if strings.Contains(text, "secret") {
+			t.Errorf("%d extra: %.300s", extra, text)
+		}
+		got := &report{}
+		if err := json.Unmarshal([]byte(text), got); err != nil {
+			t.Fatal(err)
+		}
+		for _, picked := range []map[string]string{got.RequestHeaders, got.ResponseHeaders} {
+			if len(picked) != 2 || picked["content-type"] != "text/plain" || len(picked["content-encoding"]) != maxLine {
+				t.Errorf("%d extra: %.100v", extra, picked)
+			}
 		}
 	}
 }
 
 func TestAllowedHeadersAreWrittenAsGoKeepsThem(t *testing.T) {
-	for _, allowed := range []map[string]string{requestHeaders, responseHeaders} {
-		for name := range allowed {
-			if name != http.CanonicalHeaderKey(name) {
-				t.Errorf("%s would never be found", name)
-			}
+	for name := range responseHeaders {
+		if name != http.CanonicalHeaderKey(name) {
+			t.Errorf("%s would never be found", name)
 		}
 	}
 }
@@ -97,11 +114,14 @@ func TestOnlyHarmlessParametersAreReported(t *testing.T) {
 func TestTheSameKeyIsTheSameConsumerWhereverItStands(t *testing.T) {
 	secret := "0123456789abcdef"
 	name := func(secret, query string, header ...string) string {
+		m := tap(func(_ http.ResponseWriter, req *http.Request) { req.Header = nil }, // it is kept as it came
+			func(c *Config) { c.ConsumerFromKey = secret })
 		req := httptest.NewRequest("POST", "/v1/messages?"+query, nil)
 		if len(header) > 0 {
 			req.Header.Set(header[0], header[1])
 		}
-		return consumer(req, &Config{ConsumerFromKey: secret})
+		m.ServeHTTP(httptest.NewRecorder(), req)
+		return reported(t, m).Consumer
 	}
 	want := name(secret, "", "Authorization", "Bearer sk-1")
 	for _, got := range []string{
@@ -126,17 +146,13 @@ func TestTheSameKeyIsTheSameConsumerWhereverItStands(t *testing.T) {
 func TestAReportHasNothingButItsFields(t *testing.T) {
 	m := tap(func(rw http.ResponseWriter, _ *http.Request) { _, _ = rw.Write([]byte("<html>&")) })
 	m.ServeHTTP(httptest.NewRecorder(), post("{}"))
-	var line bytes.Buffer
-	s := idle(shipping{})
-	s.boot = "b"
-	s.take()
-	add(s, finished(t, m))
-	_, _ = s.batch.WriteTo(&line)
-	if strings.Count(line.String(), "\n") != 1 || !strings.Contains(line.String(), `"response_body":"<html>&"`) {
-		t.Fatal(line.String())
+	m.sender.ledger.total.Boot = "b"
+	text := line(t, m.sender, finished(t, m))
+	if strings.Count(string(text), "\n") != 1 || !strings.Contains(string(text), `"response_body":"<html>&"`) {
+		t.Fatal(string(text))
 	}
 	fields := map[string]interface{}{}
-	if err := json.Unmarshal(line.Bytes(), &fields); err != nil {
+	if err := json.Unmarshal(text, &fields); err != nil {
 		t.Fatal(err)
 	}
 	for name := range fields {

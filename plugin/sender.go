@@ -1,26 +1,20 @@
 package llmtoken
 
 import (
-	"context"
-	"crypto/rand"
-	"encoding/hex"
+	"errors"
 	"fmt"
 	"net/http"
-	"os"
-	"os/signal"
-	"reflect"
 	"strconv"
 	"sync"
 	"time"
 )
 
 const (
-	// How long a sender that no route uses waits before it ends. A reload takes the routes away for a moment.
-	idleBeforeEnd = time.Minute
 	// How often the queue is looked at once Traefik is to stop: it ends within milliseconds of its last request.
 	hurry = 2 * time.Millisecond
-	// How often what has ended is looked at.
+	// How often what has ended is looked at, under load and without.
 	clerkEvery = 5 * time.Millisecond
+	clerkIdle  = 80 * time.Millisecond
 )
 
 // shipping is how reports get to the collector. Middlewares that agree on it share a sender.
@@ -66,106 +60,6 @@ type sender struct {
 	toldLock sync.Mutex // guards what follows
 	told     int64      // losses that the collector knows of
 	heard    time.Time  // when it was last tried
-}
-
-// ── Which senders there are ──────────────────────────────────────────────────────────────
-
-var (
-	sendersLock sync.Mutex
-	senders     = map[string]*sender{}
-	stopping    chan struct{} // closed when Traefik is asked to stop; made with the first sender
-)
-
-// acquire gives the sender for this shipping, started if need be, until the context ends.
-func acquire(ctx context.Context, how shipping) *sender {
-	sendersLock.Lock()
-	defer sendersLock.Unlock()
-	s := lookup(how)
-	s.users++
-	context.AfterFunc(ctx, func() { release(s) }) //yaegi:ignore release only counts
-	return s
-}
-
-func release(s *sender) {
-	sendersLock.Lock()
-	defer sendersLock.Unlock()
-	s.users--
-	s.unusedSince = time.Now()
-}
-
-// lookup needs sendersLock.
-func lookup(how shipping) *sender {
-	key := how.key()
-	s := senders[key]
-	if s == nil {
-		if stopping == nil {
-			stopping = make(chan struct{})
-			watchSignals(stopping)
-		}
-		s = newSender(how, stopping)
-		senders[key] = s
-		if how.spoolDir != "" {
-			s.spool = newSpool(how.spoolDir, how.url, how.spoolBytes)
-			go s.run(s.emptySpool) //yaegi:ignore run recovers in the function that it calls
-		}
-		go s.run(s.clerk) //yaegi:ignore run recovers in the function that it calls
-		go s.run(s.loop)  //yaegi:ignore run recovers in the function that it calls
-	}
-	return s
-}
-
-func newSender(how shipping, stopping chan struct{}) *sender {
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.MaxIdleConnsPerHost = 2
-	boot := make([]byte, 8)
-	_, _ = rand.Read(boot)
-	s := &sender{
-		shipping: how, client: &http.Client{Transport: transport, Timeout: how.timeout, CheckRedirect: stay},
-		finished: make(chan *report, 1024), used: map[*Middleware]int{}, places: how.queueSize, room: how.queueBytes,
-		unusedSince: time.Now(), heard: time.Now(), stopping: stopping,
-	}
-	s.ledger.total.Boot = hex.EncodeToString(boot)
-	s.batch.begin()
-	return s
-}
-
-// stay follows no redirect: the POST would arrive without its reports, or take the token elsewhere.
-func stay(req *http.Request, via []*http.Request) error { return http.ErrUseLastResponse }
-
-// watchSignals closes the channel when Traefik is asked to stop. Plugins have no hook for
-// that, and Yaegi no package syscall, so SIGTERM is made from os.Interrupt's type.
-func watchSignals(stopping chan struct{}) {
-	terminate := reflect.New(reflect.TypeOf(os.Interrupt)).Elem()
-	terminate.SetInt(15)
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, os.Interrupt, terminate.Interface().(os.Signal))
-	go func() { //yaegi:ignore nothing here can panic
-		<-signals
-		close(stopping)
-	}()
-}
-
-// unused says whether no middleware uses the sender, and has not for that long.
-func (s *sender) unused(since time.Duration) bool {
-	sendersLock.Lock()
-	defer sendersLock.Unlock()
-	return s.users == 0 && time.Since(s.unusedSince) > since
-}
-
-// end takes an idle sender that nobody uses out of service.
-func (s *sender) end() bool {
-	sendersLock.Lock()
-	defer sendersLock.Unlock()
-	s.lock.Lock()
-	defer s.lock.Unlock()
-	if s.users > 0 || s.places < s.queueSize || time.Since(s.unusedSince) < idleBeforeEnd {
-		return false
-	}
-	s.ended = true
-	s.finished = nil
-	delete(senders, s.key())
-	s.client.CloseIdleConnections()
-	return true
 }
 
 // ── The queue ────────────────────────────────────────────────────────────────────────────
@@ -260,21 +154,26 @@ func (s *sender) survive(loop func() bool) bool {
 // clerk queues what has ended, and makes as many exchanges for those to come. It never waits for the collector.
 func (s *sender) clerk() bool {
 	finished := s.finished
-	for over := false; !over; {
-		over = s.over()
-		pause := clerkEvery
+	pause := clerkEvery
+	for {
+		over := s.over()
 		if over {
 			pause = time.Second // and then once more, for whoever was just about to send
 		}
 		time.Sleep(pause)
 		if len(finished) > 0 {
+			pause = clerkEvery
 			admit(s, nil, finished)
-			for m, count := range s.wanted() {
-				m.stock.Put(makeExchanges(m, count))
-			}
+		} else if pause < clerkIdle {
+			pause *= 2
+		}
+		for m, count := range s.wanted() { // the loop may have admitted some, too
+			m.stock.Put(makeExchanges(m, count))
+		}
+		if over {
+			return true
 		}
 	}
-	return true
 }
 
 // wanted says of which middleware how many exchanges have been used up.
@@ -312,60 +211,73 @@ func (s *sender) loop() bool {
 		} else if s.end() {
 			return true
 		}
-		s.tellLosses()
+		if s.spool == nil { // or whoever empties it tells; that may take its time
+			s.tellLosses()
+		}
 	}
 }
 
 // flush spools or delivers the batch and makes room for the next.
 func (s *sender) flush() {
 	count, size := s.batch.count, s.batch.held
+	reason, failed := refused, int64(count) // unless we come back from it
 	defer func() {
+		s.ledger.fail(reason, failed)
 		s.batch.reset(2 * s.batchBytes)
 		s.done(count, size)
 	}()
 	if s.spool != nil {
 		err := s.spool.keep(s.batch.Bytes(), count)
 		if err == nil {
+			failed = 0
 			return
 		}
 		s.log.complain("the spool takes no more, reports wait in memory", err.Error())
 	}
-	reason, failed := s.ship(s.batch.Bytes())
+	reason, failed = s.ship(s.batch.Bytes())
 	if reason == undelivered {
 		reason = refused
 	}
-	s.ledger.fail(reason, failed)
 }
 
 // emptySpool delivers the files of the spool, the oldest first, until the sender has ended.
 func (s *sender) emptySpool() bool {
+	s.spool.clear()
 	for {
-		file := s.spool.oldest()
-		if file == "" {
-			if s.over() {
-				return true
+		for _, file := range s.spool.files() {
+			if !s.deliver(file) {
+				break
 			}
-			s.spool.wait()
-			continue
 		}
-		lines, lost, err := s.spool.read(file)
-		if err != nil {
-			s.log.complain("reports are lost: "+err.Error(), strconv.FormatInt(lost, 10))
-			s.ledger.fail(spoolDamaged, lost)
-		} else if len(lines) > 0 {
-			reason, failed := s.ship(lines)
-			if reason == undelivered {
-				if s.over() {
-					return true // the next sender or process finds the files
-				}
-				continue
-			}
-			s.ledger.fail(reason, failed)
+		if s.over() && (len(s.spool.files()) == 0 || s.unused(patience)) {
+			return true // what is left is found by the next sender or process
 		}
-		if err := s.spool.remove(file); err != nil {
-			s.log.complain("a file of the spool can't be removed", err.Error())
-		}
+		s.tellLosses()
+		s.spool.wait()
 	}
+}
+
+// deliver sends a file of the spool and removes it. One that can't be read now is left for the next round. It says no
+// when nobody waits for the reports any more.
+func (s *sender) deliver(file string) bool {
+	lines, lost, err := s.spool.read(file)
+	if errors.Is(err, errDamaged) {
+		s.log.complain("reports are lost: "+err.Error(), strconv.FormatInt(lost, 10))
+		s.ledger.fail(spoolDamaged, lost)
+	} else if err != nil {
+		s.log.complain("reports wait: a file of the spool can't be read", err.Error())
+		return true
+	} else if len(lines) > 0 {
+		reason, failed := s.ship(lines)
+		if reason == undelivered {
+			return false
+		}
+		s.ledger.fail(reason, failed)
+	}
+	if err := s.spool.remove(file); err != nil {
+		s.log.complain("a file of the spool can't be removed", err.Error())
+	}
+	return true
 }
 
 func (s *sender) over() bool {

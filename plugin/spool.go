@@ -30,6 +30,7 @@ type spool struct {
 	more   chan struct{}
 
 	lock sync.Mutex // guards what follows
+	held int64      // bytes of all files, at most; other processes may have removed some
 	last int64      // microseconds of the youngest file, so that names differ and sort
 	// Delivered files that can't be removed; replaced, never changed.
 	stuck map[string]bool
@@ -37,7 +38,9 @@ type spool struct {
 
 func newSpool(folder, url string, limit int64) *spool {
 	hash := sha256.Sum256([]byte(url))
-	return &spool{folder: filepath.Join(folder, hex.EncodeToString(hash[:8])), limit: limit, more: make(chan struct{}, 1)}
+	s := &spool{folder: filepath.Join(folder, hex.EncodeToString(hash[:8])), limit: limit, more: make(chan struct{}, 1)}
+	s.held = s.size()
+	return s
 }
 
 // keep puts lines into a file. What it can't keep, for want of room or because the disk doesn't let it, is the caller's.
@@ -45,9 +48,22 @@ func (s *spool) keep(lines []byte, count int) error {
 	if err := os.MkdirAll(s.folder, 0o700); err != nil {
 		return err
 	}
-	if held := s.size(); held+int64(len(lines)) > s.limit {
-		return fmt.Errorf("%s holds %d bytes, spoolBytes allows %d", s.folder, held, s.limit)
+	size := int64(len(lines))
+	if !s.reserve(size) {
+		return fmt.Errorf("%s holds %d bytes, spoolBytes allows %d", s.folder, s.size(), s.limit)
 	}
+	if err := s.write(lines, count); err != nil {
+		s.release(size)
+		return err
+	}
+	select {
+	case s.more <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+func (s *spool) write(lines []byte, count int) error {
 	draft, err := os.CreateTemp(s.folder, "*.draft") // for its owner alone: prompts are in it
 	if err != nil {
 		return err
@@ -61,11 +77,39 @@ func (s *spool) keep(lines []byte, count int) error {
 		_ = os.Remove(draft.Name())
 		return err
 	}
-	select {
-	case s.more <- struct{}{}:
-	default:
+	// Or a power cut could take the name. Where folders can't be synced, that is as it is.
+	if folder, err := os.Open(s.folder); err == nil {
+		_ = folder.Sync()
+		_ = folder.Close()
 	}
 	return nil
+}
+
+// reserve takes so many bytes of what is allowed, if there are.
+func (s *spool) reserve(size int64) bool {
+	s.lock.Lock()
+	full := s.held+size > s.limit
+	s.lock.Unlock()
+	held := int64(0)
+	if full {
+		held = s.size() // others may have made room
+	}
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	if full {
+		s.held = held
+	}
+	if s.held+size > s.limit {
+		return false
+	}
+	s.held += size
+	return true
+}
+
+func (s *spool) release(size int64) {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	s.held -= size
 }
 
 func (s *spool) name(lines []byte, count int) string {
@@ -108,15 +152,6 @@ func (s *spool) size() int64 {
 	return total
 }
 
-// oldest is the file to deliver next, "" when there is none.
-func (s *spool) oldest() string {
-	files := s.files()
-	if len(files) == 0 {
-		return ""
-	}
-	return files[0]
-}
-
 // wait returns when there may be a file, or it is time to look.
 func (s *spool) wait() {
 	timer := time.NewTimer(time.Second)
@@ -127,29 +162,39 @@ func (s *spool) wait() {
 	}
 }
 
-// read gives the lines of a file; none, when another process was faster. If the file isn't what its name says, it
-// says how many reports are lost with it.
+// errDamaged says that a file isn't what its name says, and never will be.
+var errDamaged = errors.New("is damaged")
+
+// read gives the lines of a file; none, when another process was faster. Of one that is damaged it says how many
+// reports are lost with it.
 func (s *spool) read(file string) (lines []byte, lost int64, err error) {
 	lines, err = os.ReadFile(file)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, 0, nil
 	}
+	if err != nil {
+		return nil, 0, err
+	}
 	parts := strings.Split(strings.TrimSuffix(filepath.Base(file), ".ndjson"), "-")
 	if len(parts) == 3 {
 		lost, _ = strconv.ParseInt(parts[1], 10, 64)
 	}
-	if err == nil && (len(parts) != 3 || fmt.Sprintf("%08x", crc32.ChecksumIEEE(lines)) != parts[2]) {
-		err = fmt.Errorf("the spool's file %s is damaged", file)
-	}
-	if err != nil {
-		return nil, lost, err
+	if len(parts) != 3 || fmt.Sprintf("%08x", crc32.ChecksumIEEE(lines)) != parts[2] {
+		return nil, lost, fmt.Errorf("the spool's file %s %w", file, errDamaged)
 	}
 	return lines, 0, nil
 }
 
 // remove takes a file away. One that can't be is passed over from then on, or it would be delivered for ever.
 func (s *spool) remove(file string) error {
+	size := int64(0)
+	if info, err := os.Stat(file); err == nil {
+		size = info.Size()
+	}
 	err := os.Remove(file)
+	if err == nil {
+		s.release(size)
+	}
 	if err == nil || errors.Is(err, os.ErrNotExist) {
 		return nil
 	}

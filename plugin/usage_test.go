@@ -380,6 +380,7 @@ func TestARefusalIsAnsweredWithTheClientsOwnRequest(t *testing.T) {
 			t.Fatal(s.bodies)
 		}
 		// Both are reported: the upstream had two requests.
+		admit(m.sender, nil, m.sender.finished)
 		if m.sender.count() != 4 {
 			t.Fatal(m.sender.count())
 		}

@@ -3,6 +3,8 @@ package llmtoken
 import (
 	"context"
 	"net/http"
+	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 )
@@ -48,6 +50,9 @@ func TestAWrongValueIsRefusedByNameAndSaysWhatIsValid(t *testing.T) {
 		{"flushInterval", "such as 200ms", func(c *Config) { c.FlushInterval = "1" }},
 		{"flushInterval", "from 1ms to 1m0s", func(c *Config) { c.FlushInterval = "2m" }},
 		{"timeout", "such as 200ms", func(c *Config) { c.Timeout = "soon" }},
+		{"spoolDir", "an absolute path", func(c *Config) { c.SpoolDir = "spool" }},
+		{"spoolDir", "may write to", func(c *Config) { c.SpoolDir = "/nowhere/llmtoken" }},
+		{"spoolBytes", "batchBytes and 1 MiB", func(c *Config) { c.SpoolDir, c.SpoolBytes = "/tmp", mebibyte }},
 		{"maxRequestBodies, spool", "unknown key", func(c *Config) {
 			c.Unknown = map[string]interface{}{"spool": 1, "maxRequestBodies": 1}
 		}},
@@ -68,5 +73,38 @@ func TestNeverCapturingBodiesSetsTheirLimitsToNothing(t *testing.T) {
 	c.Apiurl, c.CaptureBodies = "http://127.0.0.1:8000", "never"
 	if _, err := check(c); err != nil || c.MaxRequestBody != 0 || c.MaxResponseBody != 0 {
 		t.Fatalf("%v %+v", err, c)
+	}
+}
+
+func TestLookingAtTheSpoolsFolderLeavesNothingInIt(t *testing.T) {
+	c := CreateConfig()
+	c.Apiurl, c.SpoolDir = "http://127.0.0.1:8000", t.TempDir()
+	if _, err := check(c); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := os.ReadDir(c.SpoolDir); err != nil || len(left) != 0 {
+		t.Errorf("%v %v", left, err)
+	}
+}
+
+func TestOnlyTheConfiguredPathsAreTapped(t *testing.T) {
+	c := CreateConfig()
+	c.Apiurl, c.Paths = "http://127.0.0.1:1", []string{"/v1/", "/model/"}
+	tapped := map[string]bool{}
+	next := http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
+		_, tapped[req.URL.Path] = rw.(*exchange)
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	handler, err := New(ctx, next, c, "tap")
+	if err != nil {
+		t.Fatal(err)
+	}
+	handler.(*selector).tapped.(*Middleware).sender = idle(shipping{})
+	for path, want := range map[string]bool{"/v1/messages": true, "/model/a": true, "/v2/messages": false, "/": false} {
+		handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", path, nil))
+		if tapped[path] != want {
+			t.Errorf("%s: %t", path, tapped[path])
+		}
 	}
 }
