@@ -14,7 +14,7 @@ LAYERS = [
     {"errors", "inference"},
     {"config", "exchange", "report"},
     {"decode", "call"},
-    {"timing"},
+    {"timing", "totals"},
     {"extract"},
     {"count", "pricing"},
     {"audit", "metrics", "payload", "reading"},
@@ -26,7 +26,19 @@ LAYERS = [
 ]
 """Lowest first. A module imports from lower layers, or from inside its own package."""
 
-DOMAIN = {"errors", "inference", "config", "exchange", "report", "decode", "call", "timing", "extract", "count"}
+DOMAIN = {
+    "errors",
+    "inference",
+    "config",
+    "exchange",
+    "report",
+    "decode",
+    "call",
+    "timing",
+    "totals",
+    "extract",
+    "count",
+}
 MUST_NOT_KNOW = {
     "fastapi": DOMAIN | {"pricing", "audit", "metrics", "payload", "reading", "pipeline", "replay", "explain"},
     "starlette": DOMAIN | {"pricing", "audit", "metrics", "payload", "reading", "pipeline", "replay", "explain"},

@@ -35,7 +35,7 @@ def test_the_console_script_and_the_module_are_the_same() -> None:
 
 def test_help_lists_every_command_and_imports_none_of_their_modules() -> None:
     text = llmtoken("--help").stdout
-    for command in ("serve", "up", "demo", "replay", "explain", "check-config", "version"):
+    for command in ("serve", "up", "demo", "replay", "explain", "audit", "check-config", "version"):
         assert command in text
     imports = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "llmtoken", "--help"], capture_output=True, text=True, check=True

@@ -19,6 +19,7 @@ from llmtoken.payload import Content
 from llmtoken.pipeline import Outcome, Pipeline
 from llmtoken.reading import Reading
 from llmtoken.report import Rejected, Report, Source
+from llmtoken.totals import Labeller
 from support.collector import sum_samples, wait_for
 from support.records import new
 
@@ -58,11 +59,11 @@ def running(directory: Path, monkeypatch: pytest.MonkeyPatch, **settings: int) -
     bench = Bench(store, metrics, Pipeline(config.load(None, **settings), store, metrics))
     write = store.write
 
-    def gated(records: Sequence[Record]) -> list[Call | None]:
+    def gated(records: Sequence[Record], labels: Labeller) -> list[Call | None]:
         bench.groups.append(len(records))
         bench.entered.set()
         assert bench.gate.wait(30)
-        return write(records)
+        return write(records, labels)
 
     monkeypatch.setattr(store, "write", gated)
     bench.pipeline.start()
@@ -169,7 +170,7 @@ def test_a_failed_commit_answers_everybody_in_it_and_the_next_succeeds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def scenario(bench: Bench) -> None:
-        def refuse(_: object) -> None:
+        def refuse(*_: object) -> None:
             raise StorageUnavailable("The disk is full", hint="make room")
 
         with monkeypatch.context() as patch:

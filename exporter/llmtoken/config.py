@@ -43,6 +43,13 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     database: str = Field("llmtoken.db", description="Path of the SQLite file, or a SQLAlchemy URL.")
 
+    instance: str = Field(
+        "",
+        max_length=200,
+        description="Name under which this collector keeps its counters in the database. Empty: `collector` in a "
+        "SQLite file, the host's name on PostgreSQL. Collectors that share a database need one each, and keep it.",
+    )
+
     token: SecretStr | None = Field(None, description="Bearer token that reports must carry.")
     token_file: Path | None = Field(None, description="File with ingest tokens, one a line; all are valid.")
     read_token: SecretStr | None = Field(None, description="Bearer token that audit reads must carry.")

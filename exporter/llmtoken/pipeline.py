@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from llmtoken.audit import Audit
+from llmtoken.audit import Audit, Check
 from llmtoken.call import Call
 from llmtoken.config import Settings
 from llmtoken.count import Calibration, Counter, TokenizerFiles
@@ -86,10 +86,13 @@ class Pipeline:
             for n in range(settings.workers)
         ]
         self._writer = threading.Thread(target=self._write_jobs, name="writer", daemon=True)
+        self._check = Check(audit)
+        metrics.show(lambda: audit.counters)
         metrics.watch(
             queue_reports=lambda: self._waiting_reports,
             queue_bytes=lambda: self._waiting_bytes,
             database_bytes=audit.size_bytes,
+            unbalanced=self._check.unbalanced,
         )
         for problem in (*PROBLEMS, _LEDGER):
             metrics.parse_failures(problem, 0)  # shown at 0, so that the first one is an increase
@@ -98,6 +101,7 @@ class Pipeline:
         """Start the threads."""
         for thread in (*self._readers, self._writer):
             thread.start()
+        self._check.start()
 
     def stop(self) -> None:
         """Take nothing more, finish what is queued, end the threads. Blocks until done."""
@@ -108,6 +112,7 @@ class Pipeline:
             thread.join()
         self._to_write.put(None)
         self._writer.join()
+        self._check.stop()
 
     @property
     def full(self) -> bool:
@@ -206,7 +211,7 @@ class Pipeline:
     def _commit(self, group: Sequence[_Job]) -> None:
         readings = [reading for job in group for reading in job.readings]
         began = time.monotonic()
-        stored = self._audit.write([reading.record for reading in readings])
+        stored = self._audit.write([reading.record for reading in readings], self._metrics.labels)
         self._metrics.committed(time.monotonic() - began, sum(call is not None for call in stored))
         self._count(readings, stored)
         self._take_ledgers(group)
@@ -216,7 +221,7 @@ class Pipeline:
             self._finish(job, Outcome(job.readings, calls, job.rejected, told=job.ledger is not None))
 
     def _count(self, readings: Sequence[Reading], stored: Sequence[Call | None]) -> None:
-        """Count what is new as it was stored, so that the metrics say what the audit does."""
+        """Note what is new as it was stored; its tokens and costs were counted by the commit itself."""
         new = [(reading, call) for reading, call in zip(readings, stored, strict=True) if call is not None]
         self._metrics.record([call for _, call in new])
         self._metrics.reports(accepted=len(new), duplicates=len(readings) - len(new))

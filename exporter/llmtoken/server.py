@@ -65,7 +65,7 @@ def create_app(settings: Settings, *, clock: Callable[[], float] = time.monotoni
 
     `clock` says, in seconds, how long a report has been missing.
     """
-    store = audit.open(settings.database)
+    store = audit.open(settings.database, instance=settings.instance)
     metrics = Metrics(max_models=settings.max_models, max_consumers=settings.max_consumers, clock=clock)
     pipeline = Pipeline(settings, store, metrics)
 

@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 import yaml
 
-from llmtoken.metrics import Metrics
 from llmtoken.report import Source
 from support import prometheus
 from support.calls import call, failed, streamed
 from support.collector import wait_for
+from support.counting import Counting
 from support.exposition import asked_for, shown
 from support.needs import ROOT, missing
 
@@ -114,7 +114,7 @@ def resolved(expression: str, chosen: Mapping[str, str]) -> str:
 class Exposition(BaseHTTPRequestHandler):
     """Serves the metrics under test."""
 
-    metrics: Metrics
+    metrics: Counting
 
     def do_GET(self) -> None:
         body, media_type = self.metrics.exposition(self.headers["Accept"])
@@ -130,7 +130,7 @@ class Exposition(BaseHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def scraped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[prometheus.Prometheus]:
     """A Prometheus that has seen steady traffic: of four calls one is streamed, one fails, two go well."""
-    metrics = Metrics(max_models=10, max_consumers=10)
+    metrics = Counting(max_models=10, max_consumers=10)
     handler = type("Handler", (Exposition,), {"metrics": metrics})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

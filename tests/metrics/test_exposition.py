@@ -9,10 +9,10 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_classic
 
-from llmtoken.metrics import Metrics
 from llmtoken.metrics.instruments import INSTRUMENTS
 from llmtoken.metrics.losses import DROPPED, FAILED
 from support.calls import call
+from support.counting import Counting
 from support.exposition import GOLDEN, example
 from support.needs import program
 
@@ -20,8 +20,8 @@ OPENMETRICS = "application/openmetrics-text"
 
 
 @pytest.fixture
-def metrics() -> Iterator[Metrics]:
-    metrics = Metrics(max_models=200, max_consumers=200)
+def metrics() -> Iterator[Counting]:
+    metrics = Counting()
     yield metrics
     metrics.close()
 
@@ -61,7 +61,7 @@ def test_openmetrics_says_the_same_as_the_classic_text() -> None:
         "text/plain, Application/OpenMetrics-Text; q=0.5",
     ],
 )
-def test_openmetrics_is_given_when_it_is_asked_for(metrics: Metrics, accept: str) -> None:
+def test_openmetrics_is_given_when_it_is_asked_for(metrics: Counting, accept: str) -> None:
     text, media_type = metrics.exposition(accept)
     assert media_type == "application/openmetrics-text; version=1.0.0; charset=utf-8"
     assert text.endswith(b"# EOF\n")
@@ -71,13 +71,13 @@ def test_openmetrics_is_given_when_it_is_asked_for(metrics: Metrics, accept: str
     "accept",
     [None, "", "*/*", "text/html", "text/plain;version=x", "application/openmetrics-text;q=0", ";;,=,;q", "\ufffd"],
 )
-def test_everything_else_gets_classic_text(metrics: Metrics, accept: str | None) -> None:
+def test_everything_else_gets_classic_text(metrics: Counting, accept: str | None) -> None:
     text, media_type = metrics.exposition(accept)
     assert media_type == "text/plain; version=0.0.4; charset=utf-8"
     assert b"# EOF" not in text
 
 
-def test_what_may_never_happen_is_shown_from_the_start(metrics: Metrics) -> None:
+def test_what_may_never_happen_is_shown_from_the_start(metrics: Counting) -> None:
     text = metrics.exposition(None)[0].decode()
     for series in (
         'llmtoken_reports_total{llmtoken_report_outcome="accepted"} 0.0',
@@ -94,7 +94,7 @@ def test_what_may_never_happen_is_shown_from_the_start(metrics: Metrics) -> None
         assert f"\n{series}\n" in text
 
 
-def test_recording_goes_on_while_a_scrape_hangs(metrics: Metrics) -> None:
+def test_recording_goes_on_while_a_scrape_hangs(metrics: Counting) -> None:
     entered, leave = threading.Event(), threading.Event()
 
     def slow_disk() -> int:
@@ -102,7 +102,7 @@ def test_recording_goes_on_while_a_scrape_hangs(metrics: Metrics) -> None:
         leave.wait(10)
         return 7
 
-    metrics.watch(queue_reports=lambda: 0, queue_bytes=lambda: 0, database_bytes=slow_disk)
+    metrics.watch(queue_reports=lambda: 0, queue_bytes=lambda: 0, database_bytes=slow_disk, unbalanced=lambda: 0)
     shown: list[str] = []
     scrape = threading.Thread(target=lambda: shown.append(metrics.exposition(None)[0].decode()))
     scrape.start()
@@ -116,12 +116,12 @@ def test_recording_goes_on_while_a_scrape_hangs(metrics: Metrics) -> None:
 
 
 def test_a_number_that_cannot_be_read_is_left_out_and_the_rest_is_shown(
-    metrics: Metrics, caplog: pytest.LogCaptureFixture
+    metrics: Counting, caplog: pytest.LogCaptureFixture
 ) -> None:
     def gone() -> int:
         raise OSError
 
-    metrics.watch(queue_reports=lambda: 5, queue_bytes=gone, database_bytes=lambda: 6)
+    metrics.watch(queue_reports=lambda: 5, queue_bytes=gone, database_bytes=lambda: 6, unbalanced=lambda: 0)
     text = metrics.exposition(None)[0].decode()
     assert "llmtoken_queue_reports 5.0" in text
     assert "llmtoken_queue_bytes " not in text
@@ -129,8 +129,8 @@ def test_a_number_that_cannot_be_read_is_left_out_and_the_rest_is_shown(
     assert "Callback failed for instrument llmtoken.queue.bytes" in caplog.text
 
 
-def test_a_size_that_nobody_knows_is_left_out(metrics: Metrics, caplog: pytest.LogCaptureFixture) -> None:
-    metrics.watch(queue_reports=lambda: 5, queue_bytes=lambda: 6, database_bytes=lambda: None)
+def test_a_size_that_nobody_knows_is_left_out(metrics: Counting, caplog: pytest.LogCaptureFixture) -> None:
+    metrics.watch(queue_reports=lambda: 5, queue_bytes=lambda: 6, database_bytes=lambda: None, unbalanced=lambda: 0)
     text = metrics.exposition(None)[0].decode()
     assert "llmtoken_queue_bytes 6.0" in text
     assert "llmtoken_database_bytes " not in text
@@ -147,7 +147,7 @@ def hasty_threads() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("hasty_threads")
-def test_scrapes_at_the_same_time_each_get_everything_once(metrics: Metrics) -> None:
+def test_scrapes_at_the_same_time_each_get_everything_once(metrics: Counting) -> None:
     metrics.record([call()])
     expected = metrics.exposition(None)
     together = threading.Barrier(4)
@@ -165,8 +165,8 @@ def test_scrapes_at_the_same_time_each_get_everything_once(metrics: Metrics) -> 
     assert shown == [expected] * 200
 
 
-def test_two_collectors_in_one_process_do_not_see_each_other(metrics: Metrics) -> None:
-    other = Metrics(max_models=1, max_consumers=1)
+def test_two_collectors_in_one_process_do_not_see_each_other(metrics: Counting) -> None:
+    other = Counting(max_models=1, max_consumers=1)
     other.record([call()])
     assert b"llmtoken_requests_total" not in metrics.exposition(None)[0]
     other.close()

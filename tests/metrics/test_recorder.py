@@ -10,6 +10,7 @@ from llmtoken.errors import ConfigError
 from llmtoken.metrics import Metrics
 from llmtoken.report import Source
 from support.calls import call, failed, streamed, without_tokens
+from support.counting import Counting
 
 INPUT = "gen_ai_client_inference_usage_input_tokens_total"
 OUTPUT = "gen_ai_client_inference_usage_output_tokens_total"
@@ -19,7 +20,7 @@ class Seen:
     """Metrics under test, and the sums of what they show."""
 
     def __init__(self, **limits: int) -> None:
-        self.metrics = Metrics(**({"max_models": 200, "max_consumers": 200} | limits))
+        self.metrics = Counting(**limits)
 
     def samples(self, name: str) -> list[tuple[dict[str, str], float]]:
         families = text_string_to_metric_families(self.metrics.exposition(None)[0].decode())
@@ -204,3 +205,56 @@ def test_estimates_are_held_against_reports_by_model_and_side(seen: Seen) -> Non
     assert seen.sum("llmtoken_estimate_ratio_count", **labels) == 2
     assert seen.sum("llmtoken_estimate_ratio_bucket", le="0.99", **labels) == 1
     assert seen.sum("llmtoken_estimate_ratio_sum", **labels) == pytest.approx(2.48)
+
+
+# ── After a restart ─────────────────────────────────────────────────────────────────────
+
+
+def restarted(before: Seen, **limits: int) -> Seen:
+    after = Seen.__new__(Seen)
+    after.metrics = Counting(totals=before.metrics.totals, **limits)
+    return after
+
+
+def test_counters_of_calls_go_on_and_histograms_begin_anew(seen: Seen) -> None:
+    seen.metrics.record([call(), streamed(), failed(), call(cost=None)])
+    seen.metrics.reports(accepted=4)
+    seen.metrics.committed(0.01, 4)
+    after = restarted(seen)
+    counters = [INPUT, OUTPUT, "llmtoken_requests_total", "llmtoken_cost_usd_total", "llmtoken_unpriced_requests_total"]
+    for name in (*counters, "llmtoken_reports_total", "llmtoken_commit_rows_total"):
+        assert after.samples(name) == seen.samples(name)
+    assert after.samples("gen_ai_client_operation_duration_seconds_count") == []
+
+
+def test_no_counter_goes_backwards_over_a_restart_however_costs_are_added_up(seen: Seen) -> None:
+    for number in range(1, 200):
+        seen.metrics.record([call(cost=Decimal(number) / 7000000)])
+        assert restarted(seen).sum("llmtoken_cost_usd_total") == seen.sum("llmtoken_cost_usd_total")
+
+
+def test_names_keep_their_places_and_others_stay_other_after_a_restart() -> None:
+    before = Seen(max_models=2)
+    before.metrics.record([call(request_model=f"m{number}", response_model=None) for number in range(3)])
+    after = restarted(before, max_models=2)
+    after.metrics.record([call(request_model=f"m{number}", response_model=None) for number in (2, 1, 0)])
+    assert {labels["gen_ai_request_model"]: value for labels, value in after.samples(INPUT)} == {
+        "m0": 200,
+        "m1": 200,
+        "_other": 200,
+    }
+
+
+def test_a_lower_limit_takes_no_series_away() -> None:
+    before = Seen(max_consumers=3)
+    before.metrics.record([call(consumer=f"c{number}") for number in range(3)])
+    after = restarted(before, max_consumers=1)
+    after.metrics.record([call(consumer=f"c{number}") for number in range(4)])
+    assert {labels["llmtoken_consumer"] for labels, _ in after.samples(INPUT)} == {"c0", "c1", "c2", "_other"}
+
+
+def test_the_ceiling_folds_the_same_series_after_a_restart(seen: Seen) -> None:
+    for model in range(41):
+        seen.metrics.record([call(request_model=f"m{model}", consumer=f"c{consumer}") for consumer in range(100)])
+    seen.metrics.record([call(request_model="m40", consumer="c0")])
+    assert restarted(seen).samples(INPUT) == seen.samples(INPUT)

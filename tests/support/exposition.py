@@ -6,10 +6,10 @@ anew with `PYTHONPATH=tests python -m support.exposition`, and read the differen
 
 import re
 
-from llmtoken.metrics import Metrics
 from llmtoken.metrics.instruments import ATTRIBUTES
 from llmtoken.report import Source
 from support.calls import call, failed, streamed, without_tokens
+from support.counting import Counting
 from support.needs import ROOT
 
 GOLDEN = ROOT / "tests" / "metrics" / "exposition.txt"
@@ -27,9 +27,11 @@ CALLS = [
 
 def example(accept: str | None = None) -> str:
     """Record the example calls and everything else; what differs from run to run is made the same."""
-    metrics = Metrics(max_models=5, max_consumers=2)
+    metrics = Counting(max_models=5, max_consumers=2)
     try:
-        metrics.watch(queue_reports=lambda: 3, queue_bytes=lambda: 4096, database_bytes=lambda: 1_048_576)
+        metrics.watch(
+            queue_reports=lambda: 3, queue_bytes=lambda: 4096, database_bytes=lambda: 1_048_576, unbalanced=lambda: 0
+        )
         metrics.record(CALLS)
         metrics.record([call(request_model="one-too-many", consumer="carol")])
         metrics.reports(accepted=8, duplicates=2, rejected=1)

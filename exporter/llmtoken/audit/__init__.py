@@ -8,33 +8,38 @@ What is in the tables and how to query them: docs/audit.md.
 from __future__ import annotations
 
 from llmtoken.audit import migrate
+from llmtoken.audit.balance import Balance
+from llmtoken.audit.check import Check
 from llmtoken.audit.connect import connect, connect_read_only, shown
+from llmtoken.audit.counters import Counters
 from llmtoken.audit.failures import explained
 from llmtoken.audit.reader import Reader
 from llmtoken.audit.writer import Audit
 
-__all__ = ["Audit", "Reader", "open", "open_read_only", "shown"]
+__all__ = ["Audit", "Balance", "Check", "Reader", "open", "open_read_only", "shown"]
 
 
-def open(database: str, *, busy_timeout: float = 5.0) -> Audit:  # noqa: A001 - audit.open reads well
+def open(database: str, *, instance: str = "", busy_timeout: float = 5.0) -> Audit:  # noqa: A001 - audit.open reads well
     """Open `database` (a path or a SQLAlchemy URL) for a collector; create or migrate it first.
 
+    `instance` names whose counters these are, and is what `llmtoken.audit.connect` says when it is empty.
     `busy_timeout`: how long to wait for another program's lock on a SQLite file, in seconds.
     Raises `DatabaseError`: not a database, damaged, of a newer version, somebody else's, in
     use by another collector, locked, or not writable. The file is then left as it was.
     """
     with explained(shown(database)):
-        connections = connect(database, busy_timeout=busy_timeout)
+        connections = connect(database, busy_timeout=busy_timeout, instance=instance)
         try:
             # Looked at before the writer touches it: that one turns the file to WAL.
             with connections.reader.connect() as connection:
                 migrate.check(connection)
             with connections.writer.begin() as connection:
                 migrate.upgrade(connection)
+                counters = Counters(connections.instance, connection)
         except BaseException:
             connections.close()
             raise
-    return Audit(connections)
+    return Audit(connections, counters)
 
 
 def open_read_only(database: str, *, busy_timeout: float = 5.0) -> Reader:

@@ -7,6 +7,7 @@ ones where each statement is a transaction of its own, so that no reader holds t
 from __future__ import annotations
 
 import os
+import socket
 import sqlite3
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -15,7 +16,8 @@ from pathlib import Path
 from sqlalchemy import URL, Connection, Engine, QueuePool, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from llmtoken.audit.lock import Lock
+from llmtoken.audit.lock import InstanceLock, Lock
+from llmtoken.audit.values import ExactSum
 from llmtoken.errors import DatabaseError
 
 _ROWS_PER_STATEMENT = 25
@@ -37,12 +39,13 @@ _FORMS = "give a path, sqlite:///path or postgresql+psycopg://user:password@host
 
 @dataclass(frozen=True, slots=True)
 class Connections:
-    """The engines of one database. `path` and `lock` are SQLite's; who only reads has no lock."""
+    """The engines of one database. `path` is SQLite's; `lock` and `instance` are of who writes."""
 
     writer: Engine
     reader: Engine
     path: Path | None = None
-    lock: Lock | None = None
+    lock: Lock | InstanceLock | None = None
+    instance: str = ""
 
     def checkpoint(self) -> None:
         """Empty SQLite's write-ahead log into the file, so that the file alone is everything."""
@@ -64,21 +67,23 @@ class Connections:
             self.lock.release()
 
 
-def connect(database: str, *, busy_timeout: float) -> Connections:
+def connect(database: str, *, busy_timeout: float, instance: str = "") -> Connections:
     """Engines to write and to read `database`; a missing SQLite file is created. Raises `DatabaseError`.
 
+    `instance`: the collector's name, if not one that stays the same by itself: a file has only one
+    collector, a server may have one from each host.
     `busy_timeout`: how long to wait for another process's lock, in seconds.
     """
     url = _url(database)
     if url.drivername != "sqlite":
-        engine = _postgresql(url)
-        return Connections(writer=engine, reader=engine)
+        engine, name = _postgresql(url), instance or socket.gethostname()
+        return Connections(writer=engine, reader=engine, lock=InstanceLock(engine, name), instance=name)
     path = _path(url)
     lock = _claim(path)
     writer = _sqlite(path, "rw", busy_timeout, size=1, pragmas=_WRITING)
     event.listen(writer, "begin", _begin_immediate)
     reader = _sqlite(path, "rw", busy_timeout, size=4, pragmas=_READING)
-    return Connections(writer=writer, reader=reader, path=path, lock=lock)
+    return Connections(writer=writer, reader=reader, path=path, lock=lock, instance=instance or "collector")
 
 
 def connect_read_only(database: str, *, busy_timeout: float) -> Connections:
@@ -163,6 +168,7 @@ def _sqlite(path: Path, mode: str, busy_timeout: float, *, size: int, pragmas: t
             check_same_thread=False,
         )
         try:
+            opened.create_aggregate("exact_sum", 1, ExactSum)  # type: ignore[arg-type]  # it may give None
             for pragma in pragmas:
                 opened.execute(pragma)
         except BaseException:

@@ -1,4 +1,4 @@
-"""One collector per SQLite file: a lock file beside it, held for the life of the process.
+"""One collector per SQLite file, one of each name per PostgreSQL database, for the life of the process.
 
 The system lets go of the lock when the process ends, however it ends, so a crash leaves
 nothing to clean up. Two collectors would each count only their own half.
@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+
+from sqlalchemy import Engine, text
 
 from llmtoken.errors import DatabaseError
 
@@ -45,3 +47,25 @@ class Lock:
     def release(self) -> None:
         """Let the next one in. The file stays: deleting it would let two hold "the" lock."""
         os.close(self._descriptor)
+
+
+_ANY_NUMBER = 0x6C6C6F
+
+
+class InstanceLock:
+    """Held by a session on the PostgreSQL server, until `release` or its end. Raises `DatabaseError` likewise."""
+
+    def __init__(self, engine: Engine, instance: str) -> None:
+        self._connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        question = text(f"SELECT pg_try_advisory_lock({_ANY_NUMBER}, hashtext(:instance))")
+        if not self._connection.execute(question, {"instance": instance}).scalar_one():
+            self.release()
+            raise DatabaseError(
+                f"Another collector writes the counters of {instance} in this database",
+                hint="give each collector an `instance` of its own",
+            )
+
+    def release(self) -> None:
+        """Let the next one in."""
+        self._connection.invalidate()  # returned to the pool it would keep the lock
+        self._connection.close()

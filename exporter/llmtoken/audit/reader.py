@@ -10,7 +10,8 @@ from sqlalchemy import Column, Connection, Row, Select, func, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from llmtoken.audit import calibration, values
+from llmtoken.audit import balance, calibration, values
+from llmtoken.audit.balance import Balance
 from llmtoken.audit.calibration import Lesson
 from llmtoken.audit.connect import Connections, size
 from llmtoken.audit.failures import refused
@@ -91,6 +92,11 @@ class Reader:
         with self._reading() as connection:
             row = connection.execute(select(*(func.sum(column) for column in TOKENS))).one()
         return {column.name: int(total or 0) for column, total in zip(TOKENS, row, strict=True)}
+
+    def verify(self) -> Balance:
+        """Hold every counter's total against its rows; reads all of `calls`. See `llmtoken.audit.balance`."""
+        with self._reading() as connection:
+            return balance.verify(connection)
 
     def lessons(self) -> list[Lesson]:
         """What was learned about counting; see `llmtoken.audit.calibration`."""

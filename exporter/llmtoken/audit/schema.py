@@ -1,8 +1,9 @@
 """The tables as the newest migration leaves them, and what each column means.
 
-`calls` has the fields of `Call`, same names, same order, between two of the audit's own:
-a surrogate `id` and `counted_by` (see `llmtoken.audit.replies`). `bodies` is apart because
-it is by far the larger half and most queries never look at it.
+`calls` has the fields of `Call`, same names, same order, among three of the audit's own:
+a surrogate `id`, `counted_by` (see `llmtoken.audit.replies`) and `series_id` (see
+`llmtoken.audit.counters`). `bodies` is apart because it is by far the larger half and most
+queries never look at it.
 The migrations build the real thing and a test compares the two. The views live there only.
 """
 
@@ -37,7 +38,7 @@ LONG = 8192
 metadata = MetaData()
 
 # SQLite only makes a column the row's own key when its type is called INTEGER.
-_Key = BigInteger().with_variant(Integer, "sqlite")
+Key = BigInteger().with_variant(Integer, "sqlite")
 
 
 def _column(
@@ -51,7 +52,7 @@ _FETCHED = text("counted_by = request_id")
 calls = Table(
     "calls",
     metadata,
-    Column("id", _Key, primary_key=True, doc="Order of arrival; never used twice."),
+    Column("id", Key, primary_key=True, doc="Order of arrival; never used twice."),
     _column(
         "request_id",
         String(SHORT),
@@ -107,6 +108,7 @@ calls = Table(
         String(SHORT),
         "Of a reply that was fetched: `request_id` of the call that has its tokens, this one or another; else null.",
     ),
+    _column("series_id", BigInteger(), "Series of the counters that the call is counted under: `series.id`."),
     Index("calls_started_at", "started_at"),
     Index("calls_request_model", "request_model", "started_at"),
     Index("calls_consumer", "consumer", "started_at"),
@@ -120,7 +122,7 @@ bodies = Table(
     metadata,
     Column(
         "call_id",
-        _Key,
+        Key,
         ForeignKey("calls.id", ondelete="CASCADE"),
         primary_key=True,
         autoincrement=False,
@@ -139,7 +141,7 @@ heartbeat = Table(
 )
 """One row that readiness checks write, because only a committed write notices a full disk."""
 
-FIELDS = tuple(column for column in calls.columns if column.name not in ("id", "counted_by"))
+FIELDS = tuple(column for column in calls.columns if column.name not in ("id", "counted_by", "series_id"))
 """The columns that are `Call`'s fields, in their order."""
 
 TOKENS = tuple(column for column in calls.columns if column.name.endswith("_tokens"))

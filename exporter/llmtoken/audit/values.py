@@ -26,6 +26,8 @@ from sqlalchemy import BigInteger, Boolean, Column, Dialect, Float, Numeric, Str
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from llmtoken.totals import plus_cost
+
 LARGEST = 2**40
 """Largest integer that is stored."""
 
@@ -71,6 +73,22 @@ class Money(TypeDecorator[Decimal]):
     def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:  # noqa: ARG002 - SQLAlchemy's signature
         """From the database."""
         return None if value is None else Decimal(value)
+
+
+class ExactSum:
+    """The sum of amounts of money in SQLite, to the last digit: the aggregate function `exact_sum`."""
+
+    def __init__(self) -> None:
+        self._sum: Decimal | None = None
+
+    def step(self, value: str | None) -> None:
+        """One amount more."""
+        if value is not None:
+            self._sum = plus_cost(self._sum, Decimal(value))
+
+    def finalize(self) -> str | None:
+        """The digits; nothing when there was no amount."""
+        return None if self._sum is None else f"{self._sum:f}"
 
 
 class Json(TypeDecorator[Any]):

@@ -17,13 +17,17 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from llmtoken.audit import calibration, replies, values
+from llmtoken.audit.balance import Watch
 from llmtoken.audit.calibration import Lesson
 from llmtoken.audit.connect import Connections, identity
+from llmtoken.audit.counters import Counters, Entry
 from llmtoken.audit.failures import refused
 from llmtoken.audit.reader import Reader
 from llmtoken.audit.schema import FIELDS, bodies, calls, heartbeat
 from llmtoken.call import Call, Record
 from llmtoken.errors import StorageUnavailable
+from llmtoken.totals import Labeller, Labels, Sums
+from llmtoken.totals import labels as plain_labels
 
 _NAMES = tuple(column.name for column in FIELDS)
 _CLEANERS = tuple(values.cleaner(column) for column in FIELDS)
@@ -44,8 +48,10 @@ _LEAST_TRIAL, _LARGEST_TRIAL = 4096, 16 * 1024 * 1024
 class Audit(Reader):
     """Reads and writes the audit, from any thread. One per SQLite file, any number per PostgreSQL database."""
 
-    def __init__(self, connections: Connections) -> None:
+    def __init__(self, connections: Connections, counters: Counters) -> None:
         super().__init__(connections)
+        self._counters, self._counters_known = counters, True
+        self._watch = Watch(counters.instance)
         self._turn = threading.Lock()
         self._file = identity(connections.path)
         # Each database's own way to say: insert what isn't there yet, and tell which that was.
@@ -58,8 +64,13 @@ class Audit(Reader):
         self._took_last, self._last_at = True, float("-inf")
         self._refused_bytes = 0
 
-    def write(self, records: Sequence[Record]) -> list[Call | None]:
-        """Commit all records in one transaction; when this returns they are on disk.
+    @property
+    def counters(self) -> Mapping[Labels, Sums]:
+        """What this collector's counters stand at after the last commit."""
+        return self._counters.totals
+
+    def write(self, records: Sequence[Record], labels: Labeller = plain_labels) -> list[Call | None]:
+        """Commit all records in one transaction, counted under their `labels`; when this returns they are on disk.
 
         For each record: the call as it was stored, or `None` when its `request_id` was stored
         before, also earlier in `records`. What is counted of a call must be read from there:
@@ -68,42 +79,55 @@ class Audit(Reader):
         `llmtoken.audit.replies`). Raises `StorageUnavailable` when the database refuses (disk
         full, locked, gone); then nothing of it is stored, and the next write may succeed.
         """
-        rows = [_row(record) for record in records]
-        first: dict[str, int] = {}
-        for index, row in enumerate(rows):
-            first.setdefault(row["request_id"], index)
-        if not rows:
+        drafts = [_Draft(record) for record in records]
+        first: dict[str, _Draft] = {}
+        for draft in drafts:
+            first.setdefault(draft.row["request_id"], draft)
+        if not drafts:
             return []
         with self._writing(sum(map(_weight, records))) as connection:
-            new = self._store_calls(connection, [rows[index] for index in first.values()])
-            kept = ((key, records[first[request_id]]) for request_id, key in new.items())
-            texts = [_texts(key, record) for key, record in kept if _has_bodies(record)]
+            entry = Entry(self._known_counters(connection), connection)
+            self._store_calls(connection, list(first.values()), entry, labels)
+            entry.write()
+            texts = [draft.texts() for draft in first.values() if draft.key is not None and draft.has_bodies()]
             if texts:
                 connection.execute(_INSERT_BODIES, texts)
-        return [
-            None if new.pop(row["request_id"], None) is None else _as_stored(record.call, row)
-            for record, row in zip(records, rows, strict=True)
-        ]
+        entry.keep()
+        return [draft.call if draft.key is not None else None for draft in drafts]
 
-    def _store_calls(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> dict[str, int]:
-        """Insert the rows that aren't there yet, without the tokens that others have; gives their keys by `request_id`.
+    def _known_counters(self, connection: Connection) -> Counters:
+        """As the database has them: read anew after a commit of which nobody knows whether it was made."""
+        if not self._counters_known:
+            self._counters = Counters(self._counters.instance, connection)
+            self._counters_known = True
+        return self._counters
+
+    def _store_calls(self, connection: Connection, drafts: Sequence[_Draft], entry: Entry, labels: Labeller) -> None:
+        """Insert the calls that aren't there yet, without the tokens that others have, and count them.
 
         The fetches go last and one by one, so that each finds whatever may have counted its reply.
         """
-        made = [row for row in rows if row["counted_by"] is None]
-        fetched = [row for row in rows if row["counted_by"] is not None]
+        made = [draft for draft in drafts if draft.row["counted_by"] is None]
+        fetched = [draft for draft in drafts if draft.row["counted_by"] is not None]
         replies.take_turns(connection, fetching=bool(fetched))
-        elsewhere = replies.fetched_before(connection, made)
-        for row in made if elsewhere else ():
-            _give_up(row, elsewhere.get(row["request_id"]))
-        new = self._insert_calls(connection, made) if made else {}
-        for row in fetched:
-            _give_up(row, replies.counted_before(connection, row))
-            new |= self._insert_calls(connection, [row])
-        return new
+        elsewhere = replies.fetched_before(connection, (draft.row for draft in made))
+        for draft in made if elsewhere else ():
+            draft.give_up(elsewhere.get(draft.row["request_id"]))
+        if made:
+            self._insert_calls(connection, made, entry, labels)
+        for draft in fetched:
+            draft.give_up(replies.counted_before(connection, draft.row))
+            self._insert_calls(connection, [draft], entry, labels)
 
-    def _insert_calls(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> dict[str, int]:
-        return {request_id: key for key, request_id in connection.execute(self._insert, rows)}
+    def _insert_calls(self, connection: Connection, drafts: Sequence[_Draft], entry: Entry, labels: Labeller) -> None:
+        shown = {}
+        for draft in drafts:
+            shown[draft.row["request_id"]] = draft, labels(draft.call)
+            draft.row["series_id"] = entry.series(shown[draft.row["request_id"]][1])
+        for key, request_id in connection.execute(self._insert, [draft.row for draft in drafts]):
+            draft, counted_under = shown[request_id]
+            draft.key = key
+            entry.add(counted_under, draft.call)
 
     def writable(self) -> bool:
         """Whether a write would be committed now: the last one was, or a trial is.
@@ -120,6 +144,14 @@ class Audit(Reader):
         except StorageUnavailable:
             return False
         return True
+
+    def unbalanced(self) -> int:
+        """How many series of our counters differ from their rows, 0 being right; reads what is new since the last time.
+
+        For one thread. Raises `StorageUnavailable` as reads do.
+        """
+        with self._reading() as connection:
+            return self._watch.unbalanced(connection)
 
     def keep(self, lessons: Sequence[Lesson]) -> None:
         """Commit what was learned. Raises `StorageUnavailable` as `write` does."""
@@ -149,39 +181,48 @@ class Audit(Reader):
             finally:
                 self._took_last, self._last_at = took, time.monotonic()
                 self._refused_bytes = 0 if took else size
+                self._counters_known = self._counters_known and took
 
     def _reopen_if_replaced(self) -> None:
         """A deleted file still takes rows, which are gone later: never acknowledge into one."""
         if (file := identity(self._connections.path)) != self._file:
             self._connections.disconnect()
-            self._file = file
+            self._file, self._counters_known = file, False
+            self._watch = Watch(self._counters.instance)
 
 
-def _row(record: Record) -> dict[str, Any]:
-    """The columns. Who counts a fetched reply is its own call, until `_store_calls` finds another."""
-    found = zip(_NAMES, _CLEANERS, _values_of(record.call), strict=True)
-    row = {name: None if value is None else clean(value) for name, clean, value in found}
-    row["counted_by"] = row["request_id"] if record.fetched and replies.has_usage(row) else None
-    return row
+class _Draft:
+    """A record on its way in: the row as it will be stored, the call as it will be counted, its key once it is new."""
 
+    __slots__ = ("call", "key", "record", "row")
 
-def _give_up(row: dict[str, Any], counted_by: str | None) -> None:
-    if counted_by is not None:
-        row.update(replies.TAKEN_OUT, counted_by=counted_by)
+    def __init__(self, record: Record) -> None:
+        found = zip(_NAMES, _CLEANERS, _values_of(record.call), strict=True)
+        row: dict[str, Any] = {name: None if value is None else clean(value) for name, clean, value in found}
+        # Who counts a fetched reply is its own call, until `_store_calls` finds another.
+        row["counted_by"] = row["request_id"] if record.fetched and replies.has_usage(row) else None
+        self.row, self.record = row, record
+        self.call = _as_stored(record.call, row)
+        self.key: int | None = None
+
+    def give_up(self, counted_by: str | None) -> None:
+        """Another call has the tokens."""
+        if counted_by is not None:
+            self.row.update(replies.TAKEN_OUT, counted_by=counted_by)
+            self.call = _as_stored(self.record.call, self.row)
+
+    def has_bodies(self) -> bool:
+        return self.record.request_body is not None or self.record.response_body is not None
+
+    def texts(self) -> dict[str, Any]:
+        request, response = self.record.request_body, self.record.response_body
+        return {"call_id": self.key, "request_body": _text(request), "response_body": _text(response)}
 
 
 def _as_stored(call: Call, row: Mapping[str, Any]) -> Call:
     if _counted_of(call) == _counted_in(row):
         return call
     return replace(call, **{name: row[name] for name in replies.TAKEN_OUT})
-
-
-def _has_bodies(record: Record) -> bool:
-    return record.request_body is not None or record.response_body is not None
-
-
-def _texts(key: int, record: Record) -> dict[str, Any]:
-    return {"call_id": key, "request_body": _text(record.request_body), "response_body": _text(record.response_body)}
 
 
 def _text(body: str | None) -> str | None:

@@ -22,6 +22,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+audit_app = typer.Typer(help="Look after the audit's database.", no_args_is_help=True)
+app.add_typer(audit_app, name="audit")
+
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", help="TOML file with settings.", envvar="LLMTOKEN_CONFIG", metavar="FILE")
 ]
@@ -164,6 +167,23 @@ def explain(
     from llmtoken.cli.explain import show
 
     show(exchange, line=line, database=database, config=config, as_json=as_json)
+
+
+@audit_app.command()
+def verify(
+    *,
+    database: Annotated[
+        str | None,
+        typer.Option(help="Path of the SQLite file, or a SQLAlchemy URL.", show_default="the configured database"),
+    ] = None,
+    config: ConfigFile = None,
+    as_json: Json = False,
+) -> None:
+    """Hold every counter against the calls that it counts, also while a collector runs. Ends with 1 if one differs."""
+    from llmtoken.cli.audit import verify as run
+
+    if not run(database=database, config_file=config, as_json=as_json):
+        raise typer.Exit(1)
 
 
 @app.command()

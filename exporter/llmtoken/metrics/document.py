@@ -22,6 +22,10 @@ what is ours begins with `llmtoken_`. A call is counted once, after its row is i
 An unknown value is left out, never 0: a call without known tokens adds to
 `llmtoken_requests_total` and to no token counter.
 
+Counters of calls (tokens, requests, cost, unpriced, accepted reports, committed rows) are kept in the database with
+the calls: after a restart or a crash they go on where they stood, so `increase()` over it is what was committed.
+Histograms and the collector's other counters begin at 0 with each start.
+
 Cached and reasoning tokens are parts of the input and output tokens: don't add them up.
 
 For `rate()` and `increase()` a series begins with the first value that Prometheus saw, so the
@@ -35,8 +39,8 @@ An unknown value is an empty label; `label=""` selects it.
 
 - Clients choose the names of models and perhaps of consumers, so distinct names are limited by
   `max_models` and `max_consumers`. Later names count as `{OTHER}`, and in `llmtoken_overflow_total`.
-  Names seen only on failed calls take no more than half of the places. After a restart the
-  places are free again. The audit has every name in full.
+  Names seen only on failed calls take no more than half of the places. Places are kept over
+  restarts, like the counters. The audit has every name in full.
 - Names longer than {LONGEST} characters are cut; characters that can't be printed become `\N{REPLACEMENT CHARACTER}`.
 - A counter has {SERIES["counter"]} series at most, a histogram {SERIES["histogram"]}. What exceeds that is added up in
   one series with the only label `otel_metric_overflow="true"`, so sums stay right.

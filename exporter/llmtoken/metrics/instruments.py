@@ -316,6 +316,13 @@ DATABASE_BYTES = Instrument(
     description="Size of the audit database.",
     example="Growth a day: deriv(llmtoken_database_bytes[6h]) * 86400",
 )
+UNBALANCED = Instrument(
+    name="llmtoken.unbalanced.series",
+    kind="gauge",
+    unit="{series}",
+    description="Series of the counters that differed from the audit's rows when last compared; 0 is right.",
+    example="Whether counters and audit agree: llmtoken_unbalanced_series == 0",
+)
 
 INSTRUMENTS = (
     TOKEN_USAGE,
@@ -345,5 +352,6 @@ INSTRUMENTS = (
     QUEUE_REPORTS,
     QUEUE_BYTES,
     DATABASE_BYTES,
+    UNBALANCED,
 )
 """Every instrument, in the order of docs/metrics.md."""

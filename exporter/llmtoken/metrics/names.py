@@ -38,6 +38,12 @@ class Names:
                 self._known.add(label)
         return label if label in self._known else OTHER
 
+    def keep(self, label: str) -> None:
+        """Give a label its place whatever the limit is: it has a series already."""
+        if label not in ("", OTHER):
+            with self._lock:
+                self._known.add(label)
+
 
 def _clean(name: str) -> str:
     """Cut, and replace control characters, lone surrogates and the like, which an exposition can't carry."""

@@ -1,8 +1,9 @@
 """Recording: committed calls and the collector's own doings, into OpenTelemetry, out to Prometheus.
 
 Owns a meter provider and a registry of its own, so that several collectors can live in one
-process and nothing else shows up on `/metrics`. Must not know where calls are stored or
-who asks for the exposition.
+process and nothing else shows up on `/metrics`. What counters of calls stand at is not kept
+here but read from whoever commits the calls (see `show`), so both are the same number. Must
+not know where calls are stored or who asks for the exposition.
 """
 
 from __future__ import annotations
@@ -10,9 +11,8 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from decimal import Decimal
+from collections import Counter as Counts
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Literal
 
@@ -32,7 +32,9 @@ from llmtoken.metrics import instruments
 from llmtoken.metrics.ledger import Ledger
 from llmtoken.metrics.losses import DROPPED, FAILED
 from llmtoken.metrics.names import OTHER, Names
+from llmtoken.metrics.totals import TOTALS, observe
 from llmtoken.report import Source
+from llmtoken.totals import Labels, Sums
 
 SERIES = {"counter": 4000, "histogram": 1000, "gauge": 10}
 """Attribute sets an instrument may have; the SDK adds up all further ones under `otel_metric_overflow`."""
@@ -45,7 +47,6 @@ _CLASSIC: _Encoding = (generate_latest, CONTENT_TYPE_PLAIN_0_0_4)
 _OPENMETRICS: _Encoding = (openmetrics.generate_latest, openmetrics.CONTENT_TYPE_LATEST)
 
 _Attributes = tuple[tuple[str, str | int | bool], ...]
-_Sums = defaultdict[tuple[Counter, _Attributes], int | Decimal]
 
 
 class Metrics:
@@ -83,15 +84,7 @@ class Metrics:
         self._duration = self._histogram(instruments.DURATION)
         self._time_to_first_chunk = self._histogram(instruments.TIME_TO_FIRST_CHUNK)
         self._time_per_output_chunk = self._histogram(instruments.TIME_PER_OUTPUT_CHUNK)
-        self._input_tokens = self._counter(instruments.INPUT_TOKENS)
-        self._output_tokens = self._counter(instruments.OUTPUT_TOKENS)
-        self._cache_read_tokens = self._counter(instruments.CACHE_READ_TOKENS)
-        self._cache_write_tokens = self._counter(instruments.CACHE_WRITE_TOKENS)
-        self._reasoning_tokens = self._counter(instruments.REASONING_TOKENS)
-        self._requests = self._counter(instruments.REQUESTS)
         self._output_speed = self._histogram(instruments.OUTPUT_SPEED)
-        self._cost = self._counter(instruments.COST)
-        self._unpriced = self._counter(instruments.UNPRICED)
         self._reports = self._counter(instruments.REPORTS)
         self._plugin_dropped = self._counter(instruments.PLUGIN_DROPPED)
         self._plugin_failed = self._counter(instruments.PLUGIN_FAILED)
@@ -126,12 +119,33 @@ class Metrics:
 
     # ── What happened ───────────────────────────────────────────────────────────────────
 
+    def labels(self, call: Call) -> Labels:
+        """What a call is counted under: its own names, as many as there are places for."""
+        failed = call.error_type is not None
+        names = self._names
+        return Labels(
+            names["operation"].label(call.operation_name),
+            names["provider"].label(call.provider_name),
+            names["model"].label(call.request_model, failed=failed),
+            names["model"].label(call.response_model, failed=failed),
+            call.stream,
+            call.http_status,
+            names["error"].label(call.error_type),
+            call.aborted or "",
+            call.usage_source,
+            names["consumer"].label(call.consumer, failed=failed),
+        )
+
     def record(self, calls: Sequence[Call]) -> None:
-        """Count calls that were committed and are new. Unknown values are left out, never 0."""
-        sums: _Sums = defaultdict(int)
+        """Note the times and sizes of calls that were committed and are new. Unknown values are left out, never 0."""
+        overflow: Counts[str] = Counts()
         for call in calls:
-            self._record_one(call, sums)
-        _add(sums)
+            labels = self.labels(call)
+            if OTHER in labels:
+                overflow.update(dimension for dimension, label in _bounded(labels) if label == OTHER)
+            self._record_one(call, labels)
+        for dimension, count in overflow.items():
+            self._overflow.add(count, {instruments.DIMENSION: dimension})
 
     def reports(self, *, accepted: int = 0, duplicates: int = 0, rejected: int = 0) -> None:
         """Count reports by what became of them."""
@@ -141,15 +155,15 @@ class Metrics:
 
     def parse_failures(self, problem: str, n: int = 1) -> None:
         """Count something that could not be understood."""
-        sums: _Sums = defaultdict(int)
-        self._parse_failures.add(n, {instruments.PROBLEM: self._name("problem", problem, sums)})
-        _add(sums)
+        label = self._names["problem"].label(problem)
+        if label == OTHER:
+            self._overflow.add(n, {instruments.DIMENSION: "problem"})
+        self._parse_failures.add(n, {instruments.PROBLEM: label})
 
     def estimated(self, call: Call, token_type: Literal["input", "output"], ratio: float) -> None:
         """Note how an estimate of a call compares with what was reported: their ratio, 1 being exact."""
-        sums: _Sums = defaultdict(int)
-        self._estimate_ratio.record(ratio, dict((*self._subject(call, sums), (instruments.TOKEN_TYPE, token_type))))
-        _add(sums)
+        attributes = dict((*_subject(self.labels(call)), (instruments.TOKEN_TYPE, token_type)))
+        self._estimate_ratio.record(ratio, attributes)
 
     def plugin(self, reported: Sequence[Source], current: Source | None = None) -> None:
         """Take what plugins said of themselves: with the reports of one batch, and with the batch itself."""
@@ -164,18 +178,41 @@ class Metrics:
         self._commit_rows.add(rows)
         self._last_commit.set(time.time())
 
+    def show(self, counters: Callable[[], Mapping[Labels, Sums]]) -> None:
+        """Show what the counters of calls stand at; asked for at every scrape, in the scraping thread. Call once.
+
+        What they stand at already is from before this process: its names keep their places, so
+        that no series stops, and reports go on where they stood.
+        """
+        restored = counters()
+        for labels in restored:
+            for dimension, label in _bounded(labels):
+                self._names[dimension].keep(label)
+        if calls := sum(sums.calls for sums in restored.values()):
+            self.reports(accepted=calls)
+            self._commit_rows.add(calls)
+        for total in TOTALS:
+            self._meter.create_observable_counter(
+                total.instrument.name,
+                callbacks=[partial(observe, total, counters)],
+                unit=total.instrument.unit,
+                description=total.instrument.description,
+            )
+
     def watch(
         self,
         *,
         queue_reports: Callable[[], int],
         queue_bytes: Callable[[], int],
         database_bytes: Callable[[], int | None],
+        unbalanced: Callable[[], int | None],
     ) -> None:
         """Show these numbers, but for `None`; each is asked for at every scrape, in the scraping thread. Call once."""
         for instrument, read in (
             (instruments.QUEUE_REPORTS, queue_reports),
             (instruments.QUEUE_BYTES, queue_bytes),
             (instruments.DATABASE_BYTES, database_bytes),
+            (instruments.UNBALANCED, unbalanced),
         ):
             self._meter.create_observable_gauge(
                 instrument.name,
@@ -203,22 +240,9 @@ class Metrics:
 
     # ── One call ────────────────────────────────────────────────────────────────────────
 
-    def _record_one(self, call: Call, sums: _Sums) -> None:
-        failed = call.error_type is not None
-        subject = self._subject(call, sums)
-        error = _known((instruments.ERROR_TYPE, self._name("error", call.error_type, sums)))
-        source = (instruments.USAGE_SOURCE, call.usage_source)
-        consumer = _known((instruments.CONSUMER, self._name("consumer", call.consumer, sums, failed=failed)))
-
-        requests = _known(
-            (instruments.STREAM, call.stream),
-            (instruments.STATUS_CODE, call.http_status),
-            (instruments.ABORTED, call.aborted),
-            source,
-        )
-        sums[self._requests, (*subject, *error, *requests)] += 1
-
-        self._duration.record(call.duration, dict((*subject, *error)))
+    def _record_one(self, call: Call, labels: Labels) -> None:
+        subject = _subject(labels)
+        self._duration.record(call.duration, dict((*subject, *_known((instruments.ERROR_TYPE, labels.error_type)))))
         for histogram, value in (
             (self._time_to_first_chunk, call.time_to_first_chunk),
             (self._time_per_output_chunk, call.time_per_output_chunk),
@@ -226,39 +250,9 @@ class Metrics:
         ):
             if value is not None:
                 histogram.record(value, dict(subject))
-
         for token_type, tokens in (("input", call.input_tokens), ("output", call.output_tokens)):
             if tokens is not None:
                 self._token_usage.record(tokens, dict((*subject, (instruments.TOKEN_TYPE, token_type))))
-        for counter, tokens in (
-            (self._input_tokens, call.input_tokens),
-            (self._output_tokens, call.output_tokens),
-            (self._cache_read_tokens, call.cache_read_input_tokens),
-            (self._cache_write_tokens, call.cache_write_input_tokens),
-            (self._reasoning_tokens, call.reasoning_output_tokens),
-        ):
-            if tokens is not None:
-                sums[counter, (*subject, source, *consumer)] += tokens
-
-        if call.cost is not None:
-            sums[self._cost, (*subject, *consumer)] += call.cost
-        elif call.input_tokens or call.output_tokens:
-            sums[self._unpriced, subject] += 1
-
-    def _subject(self, call: Call, sums: _Sums) -> _Attributes:
-        failed = call.error_type is not None
-        return _known(
-            (instruments.OPERATION, self._name("operation", call.operation_name, sums)),
-            (instruments.PROVIDER, self._name("provider", call.provider_name, sums)),
-            (instruments.REQUEST_MODEL, self._name("model", call.request_model, sums, failed=failed)),
-            (instruments.RESPONSE_MODEL, self._name("model", call.response_model, sums, failed=failed)),
-        )
-
-    def _name(self, dimension: str, name: str | None, sums: _Sums, *, failed: bool = False) -> str:
-        label = self._names[dimension].label(name, failed=failed)
-        if label == OTHER:
-            sums[self._overflow, ((instruments.DIMENSION, dimension),)] += 1
-        return label
 
     # ── Instruments ─────────────────────────────────────────────────────────────────────
 
@@ -278,9 +272,20 @@ def _view(instrument: instruments.Instrument) -> View:
     )
 
 
-def _add(sums: _Sums) -> None:
-    for (counter, attributes), amount in sums.items():
-        counter.add(float(amount) if isinstance(amount, Decimal) else amount, dict(attributes))
+def _subject(labels: Labels) -> _Attributes:
+    return _known(*zip(instruments.SUBJECT, labels[:4], strict=True))
+
+
+def _bounded(labels: Labels) -> Iterable[tuple[str, str]]:
+    """The labels that clients choose, each with the dimension whose places it takes."""
+    return (
+        ("operation", labels.operation_name),
+        ("provider", labels.provider_name),
+        ("model", labels.request_model),
+        ("model", labels.response_model),
+        ("error", labels.error_type),
+        ("consumer", labels.consumer),
+    )
 
 
 def _known(*pairs: tuple[str, str | int | bool | None]) -> _Attributes:

@@ -71,7 +71,8 @@ TOKENS = ("input_tokens", "output_tokens", "total_tokens")
 @asynccontextmanager
 async def _database(database: str, settings: Settings) -> AsyncIterator[Destination]:
     """The very pipeline that a collector runs, on `database`; what it counts is seen in the database alone."""
-    store = audit.open(database)
+    # Under counters of its own: those of a collector may only move by what it took itself.
+    store = audit.open(database, instance="replay")
     metrics = Metrics(max_models=settings.max_models, max_consumers=settings.max_consumers)
     pipeline = Pipeline(settings, store, metrics)
     pipeline.start()

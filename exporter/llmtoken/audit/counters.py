@@ -1,0 +1,118 @@
+"""The counters' totals, kept in the very transaction that stores the calls they count.
+
+A `series` is one set of labels of one collector; each call names the series that it is
+counted under, so what a counter stands at can be held against its rows at any time. One
+collector writes the series of its `instance`: it knows them all, and writes a changed total
+as a whole. Must not know how calls are stored (`llmtoken.audit.writer` does) or shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from sqlalchemy import BigInteger, Column, Connection, ForeignKey, Index, String, Table, insert, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from llmtoken.audit import values
+from llmtoken.audit.schema import SHORT, Key, metadata
+from llmtoken.audit.values import Instant, Json, Money
+from llmtoken.call import Call
+from llmtoken.totals import NOTHING, Labels, Sums, plus_call
+
+series = Table(
+    "series",
+    metadata,
+    Column("id", Key, primary_key=True, doc="What `calls.series_id` names."),
+    Column("instance", String(SHORT), nullable=False, doc="Collector whose counters these are (setting `instance`)."),
+    Column("labels", Json(), nullable=False, doc="As `/metrics` shows them: a JSON object; unknown ones left out."),
+    Column("created_at", Instant(), nullable=False, doc="When its first call was counted, UTC."),
+    Index("series_instance", "instance"),
+)
+
+
+def _sums(name: str) -> Table:
+    return Table(
+        name,
+        metadata,
+        Column("series_id", Key, ForeignKey(series.c.id), primary_key=True, autoincrement=False, doc="The series."),
+        Column("calls", BigInteger(), nullable=False, doc="Calls."),
+        Column("unpriced_calls", BigInteger(), nullable=False, doc="Calls with tokens, but no price known."),
+        Column("input_tokens", BigInteger(), doc="Tokens in; null when no call said."),
+        Column("output_tokens", BigInteger(), doc="Tokens out, likewise."),
+        Column("cache_read_input_tokens", BigInteger(), doc="Part of the input that was read from a cache."),
+        Column("cache_write_input_tokens", BigInteger(), doc="Part of the input that was written to a cache."),
+        Column("reasoning_output_tokens", BigInteger(), doc="Part of the output that was reasoning."),
+        Column("cost", Money(), doc="US dollars, exact."),
+    )
+
+
+totals = _sums("totals")
+pruned_totals = _sums("pruned_totals")
+"""What calls that were deleted had added up to: `totals` is this and the sums over `calls`. Retention writes it."""
+
+SUMS = tuple(totals.c[name] for name in Sums._fields)
+
+
+class Counters:
+    """The totals of one collector, as they stand after the last commit."""
+
+    def __init__(self, instance: str, connection: Connection) -> None:
+        self.instance = instance
+        self.totals: dict[Labels, Sums] = {}
+        """In order of the series' making, so that limits on their number take the same ones after each start."""
+        self.ids: dict[Labels, int] = {}
+        found = select(series.c.id, series.c.labels, *SUMS).join_from(series, totals)
+        mine = found.where(series.c.instance == instance).order_by(series.c.id)
+        for key, known, *sums in connection.execute(mine):
+            labels = Labels(**known)
+            self.ids[labels] = key
+            self.totals[labels] = Sums(*sums)
+        insert_ = sqlite.insert(totals) if connection.dialect.name == "sqlite" else postgresql.insert(totals)
+        news = {column.name: insert_.excluded[column.name] for column in SUMS}
+        self.upsert = insert_.on_conflict_do_update(index_elements=[totals.c.series_id], set_=news)
+
+
+class Entry:
+    """What one transaction adds. `write` it within the transaction, `keep` it once that is committed."""
+
+    def __init__(self, counters: Counters, connection: Connection) -> None:
+        self._counters = counters
+        self._connection = connection
+        self._made: dict[Labels, int] = {}
+        self._changed: dict[Labels, Sums] = {}
+
+    def series(self, labels: Labels) -> int:
+        """The key of the series with these labels; a new one is made."""
+        key = self._counters.ids.get(labels) or self._made.get(labels)
+        if key is None:
+            row = {"instance": self._counters.instance, "labels": shown(labels), "created_at": datetime.now(UTC)}
+            key = int(self._connection.execute(insert(series).returning(series.c.id), row).scalar_one())
+            self._made[labels] = key
+        return key
+
+    def add(self, labels: Labels, call: Call) -> None:
+        """Count a call that is new."""
+        before = self._changed.get(labels) or self._counters.totals.get(labels, NOTHING)
+        self._changed[labels] = plus_call(before, call)
+
+    def write(self) -> None:
+        """Write every total that has changed, and that of a series that was made for a call that wasn't new."""
+        changed = dict.fromkeys(self._made, NOTHING) | self._changed
+        rows = [{"series_id": self.series(labels), **sums._asdict()} for labels, sums in changed.items()]
+        if rows:
+            self._connection.execute(self._counters.upsert, rows)
+
+    def keep(self) -> None:
+        """The transaction is committed: these are the totals now."""
+        self._counters.ids.update(self._made)
+        self._counters.totals.update(dict.fromkeys(self._made, NOTHING) | self._changed)
+
+
+def shown(labels: Labels) -> Mapping[str, str | int | bool]:
+    """The labels that are known, by name, as text that every database takes."""
+    return {
+        name: values.text(value) if isinstance(value, str) else value
+        for name, value in labels._asdict().items()
+        if value is not None and value != ""
+    }

@@ -1,0 +1,43 @@
+"""`llmtoken audit …`: looking after the database."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.table import Column, Table
+
+from llmtoken import audit, config
+from llmtoken.audit import Balance
+from llmtoken.cli.console import err, out
+
+
+def verify(*, database: str | None, config_file: Path | None, as_json: bool) -> bool:
+    """Hold the counters against the rows and print what was found; true when they agree."""
+    name = database or config.load(config_file).database
+    with err.status("Reading every call …"), audit.open_read_only(name) as reader:
+        balance = reader.verify()
+    if as_json:
+        out.print_json(json.dumps({"balanced": not balance.differences, **asdict(balance)}))
+    else:
+        _show(balance)
+    return not balance.differences
+
+
+def _show(balance: Balance) -> None:
+    if balance.differences:
+        table = Table("collector", Column("labels", overflow="fold"), "what", "counter", "rows")
+        for each in balance.differences:
+            labels = ", ".join(f"{name}={value}" for name, value in each.labels.items())
+            table.add_row(each.instance, labels, each.name, each.counter or "", each.rows or "")
+        out.print(table)
+        out.print(f"[red]{len(balance.differences)} counters differ from the rows that they count.[/red]")
+    else:
+        out.print("[green]Every counter is the sum of the rows that it counts.[/green]")
+    collectors = f"{balance.instances} collector{'s' * (balance.instances != 1)}"
+    out.print(
+        f"{balance.calls:,} calls and {balance.pruned:,} pruned ones in {balance.series:,} series of {collectors}"
+    )
+    if balance.uncounted:
+        out.print(f"{balance.uncounted:,} calls are from before counters were kept, and are in none")

@@ -1,0 +1,24 @@
+"""Metrics whose counters are fed without a database: calls are taken as if they had just been committed."""
+
+from collections.abc import Mapping, Sequence
+
+from llmtoken.call import Call
+from llmtoken.metrics import Metrics
+from llmtoken.totals import NOTHING, Labels, Sums, plus_call
+
+
+class Counting(Metrics):
+    """What the audit does for the counters, done here: `record` keeps the totals as well."""
+
+    def __init__(
+        self, *, max_models: int = 200, max_consumers: int = 200, totals: Mapping[Labels, Sums] | None = None
+    ) -> None:
+        super().__init__(max_models=max_models, max_consumers=max_consumers)
+        self.totals = dict(totals or {})
+        self.show(lambda: self.totals)
+
+    def record(self, calls: Sequence[Call]) -> None:
+        for call in calls:
+            labels = self.labels(call)
+            self.totals[labels] = plus_call(self.totals.get(labels, NOTHING), call)
+        super().record(calls)
