@@ -10,9 +10,11 @@ from __future__ import annotations
 import hmac
 import logging
 import math
+import socket
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from importlib import resources
 from typing import Annotated, Any
@@ -155,7 +157,12 @@ def create_app(settings: Settings, *, clock: Callable[[], float] = time.monotoni
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or Ctrl-C; what was accepted is committed before it returns."""
     logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    uvicorn.run(
+    serve(settings)
+
+
+def serve(settings: Settings, sockets: list[socket.socket] | None = None) -> None:
+    """What `run` does but for logging, on `sockets` that are listening already if there are any."""
+    configuration = uvicorn.Config(
         create_app(settings),
         host=settings.host,
         port=settings.port,
@@ -166,6 +173,11 @@ def run(settings: Settings) -> None:
         # Longer than the plugin keeps an idle connection, so that it is never closed under a batch.
         timeout_keep_alive=120,
     )
+    server = uvicorn.Server(configuration)
+    with suppress(KeyboardInterrupt):
+        server.run(sockets=sockets)
+    if not server.started:
+        sys.exit(1)
 
 
 # ── Requests ────────────────────────────────────────────────────────────────────────────
