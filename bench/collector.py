@@ -1,7 +1,7 @@
-"""What a committed report costs, beside the seed: `python bench/collector.py [--seconds S] [--rounds N] [--only WORD]`.
+"""What a committed report costs, beside the seed: `python bench/collector.py [--seconds S] [--rounds N] …`.
 
-Runs the collector and the seed's app (its Python files, taken out of ../shared/seed as they stand there) as processes of
-their own on the same disk, and sends both the same reports in turn. Small and large exchanges, with the provider's
+Runs the collector and the seed's app (its Python files, taken out of ../shared/seed) as processes of their own on the
+same disk, and sends both the same reports in turn. Small and large exchanges, with the provider's
 usage and without (then both count tokens), one a request and, for the collector, 50 a request. CPU is the server
 process's own, and what counts is rows in the database, not answers. The floor is what can't be saved: parsing,
 reading (counting included) and inserting, in this process, without HTTP, threads or metrics.
@@ -262,8 +262,8 @@ def main() -> None:
             shown = " ".join(f"{cpu[who]:>6.0f} ({speed[who]:>5.0f})" for who in runs)
             times = [cpu["seed"] / cpu[who] for who in ("single", "batch")]
             print(
-                f"{name:16} {shown} {least:>6.0f}  {times[0]:5.1f}× {times[1]:5.1f}× {cpu['batch'] / least:9.2f}"
-                f"   (goal {GOALS[name][0]}×, {GOALS[name][1]}×, 1.5)",
+                f"{name:16} {shown} {least:>6.0f}  {times[0]:5.1f}x {times[1]:5.1f}x {cpu['batch'] / least:9.2f}"
+                f"   (goal {GOALS[name][0]}x, {GOALS[name][1]}x, 1.5)",
                 flush=True,
             )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -169,3 +170,25 @@ def test_recorded_calls_cost_what_the_list_calculates() -> None:
         )
         assert found.amount == theirs(own, inference)
     assert priced > 400
+
+
+def test_the_short_way_says_what_the_price_list_itself_works_out_for_every_model_that_it_has() -> None:
+    chance = random.Random(1)  # noqa: S311
+    taken = 0
+    for provider in pricing._providers().values():
+        for model in provider.models:
+            input_tokens, output_tokens = chance.randrange(300_000), chance.randrange(20_000)
+            cached = chance.choice([0, chance.randrange(input_tokens + 1)])
+            usage = Usage(
+                input_tokens=input_tokens,
+                output_tokens=output_tokens,
+                cache_read_input_tokens=cached,
+                cache_write_input_tokens=chance.choice([None, 0, chance.randrange(input_tokens - cached + 1)]),
+                reasoning_output_tokens=chance.choice([None, chance.randrange(output_tokens + 1)]),
+            )
+            amount = pricing._by_rates(usage, pricing._linear(provider, model, model.get_prices(NOW), NOW))
+            if amount is not None:
+                taken += 1
+                worked_out = model.calc_price(pricing._usage(usage), provider, genai_request_timestamp=NOW)
+                assert amount == worked_out.total_price, model.id
+    assert taken > 1000

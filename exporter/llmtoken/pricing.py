@@ -21,7 +21,7 @@ from functools import cache, lru_cache
 
 import genai_prices
 from genai_prices import data_snapshot
-from genai_prices.types import ModelInfo, ModelPrice, Provider, StartDateConstraint
+from genai_prices.types import ModelInfo, ModelPrice, Provider, StartDateConstraint, TieredPrices
 
 from llmtoken.inference import Inference, Usage
 
@@ -76,7 +76,9 @@ def price_or_reason(inference: Inference, started_at: datetime) -> Price | str:
     if not _priced_by_token(rates, usage):
         return f"{provider.id}/{model.id} isn't priced by the token"
     try:
-        amount = model.calc_price(_usage(usage), provider, genai_request_timestamp=started_at).total_price
+        amount = _by_rates(usage, _linear(provider, model, rates, started_at))
+        if amount is None:
+            amount = model.calc_price(_usage(usage), provider, genai_request_timestamp=started_at).total_price
     except (ValueError, ArithmeticError) as error:
         log.warning("No price for %s/%s: %s", provider.id, model.id, error)
         return f"{provider.id}/{model.id} has no price for this: {error}"
@@ -99,6 +101,77 @@ def _find(provider_name: str | None, *models: str | None) -> tuple[Provider, Mod
 def _providers() -> dict[str, Provider]:
     """The bundled list by identifier; reading it takes half a second, once."""
     return {provider.id: provider for provider in data_snapshot.get_snapshot().providers}
+
+
+# ── The short way ───────────────────────────────────────────────────────────────────────
+#
+# genai-prices works a price out from its definitions each time, which takes longer than to read the
+# call. Without tiers a price is a sum of rates times tokens, so we ask for the rates once and multiply.
+
+
+@dataclass(frozen=True, slots=True)
+class _Linear:
+    """US dollars a token; those of parts come on top of what their whole costs."""
+
+    input: Decimal
+    output: Decimal
+    cache_read: Decimal
+    cache_write: Decimal
+    reasoning: Decimal
+
+
+_known_rates: dict[int, tuple[ModelPrice, _Linear | None]] = {}
+"""By the identity of rates of the bundled list, which are as many as there are and stay for good."""
+
+
+def _linear(provider: Provider, model: ModelInfo, rates: ModelPrice, started_at: datetime) -> _Linear | None:
+    """The rates of a token, as genai-prices applies them; `None` when there are others too, or tiers."""
+    known = _known_rates.get(id(rates))
+    if known is None:
+        known = _known_rates[id(rates)] = rates, _ask_for_rates(provider, model, rates, started_at)
+    return known[1]
+
+
+def _ask_for_rates(provider: Provider, model: ModelInfo, rates: ModelPrice, started_at: datetime) -> _Linear | None:
+    def cost(**tokens: int) -> Decimal:
+        usage = genai_prices.Usage(**{"input_tokens": 0, "output_tokens": 0} | tokens)
+        return model.calc_price(usage, provider, genai_request_timestamp=started_at).total_price
+
+    if any(isinstance(rate, TieredPrices) for rate in vars(rates).values()):
+        return None
+    try:
+        if cost() != 0:
+            return None  # something costs money whatever the tokens are
+        input_, output = cost(input_tokens=1), cost(output_tokens=1)
+        return _Linear(
+            input_,
+            output,
+            cost(input_tokens=1, cache_read_tokens=1) - input_,
+            cost(input_tokens=1, cache_write_tokens=1) - input_,
+            cost(output_tokens=1, output_reasoning_tokens=1) - output,
+        )
+    except (ValueError, ArithmeticError):
+        return None
+
+
+def _by_rates(usage: Usage, rates: _Linear | None) -> Decimal | None:
+    """The price by these rates; `None` where they don't say it: audio, or parts that are more than their whole."""
+    input_tokens, output_tokens = usage.input_tokens or 0, usage.output_tokens or 0
+    cached, written = usage.cache_read_input_tokens or 0, usage.cache_write_input_tokens or 0
+    reasoning = usage.reasoning_output_tokens or 0
+    if (
+        rates is None
+        or usage.input_audio_tokens
+        or usage.output_audio_tokens
+        or cached + written > input_tokens
+        or reasoning > output_tokens
+        or min(cached, written, reasoning) < 0
+    ):
+        return None
+    amount = rates.input * input_tokens + rates.output * output_tokens
+    if cached or written or reasoning:
+        amount += rates.cache_read * cached + rates.cache_write * written + rates.reasoning * reasoning
+    return amount
 
 
 def _priced_by_token(rates: ModelPrice, usage: Usage) -> bool:
