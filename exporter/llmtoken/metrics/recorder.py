@@ -14,10 +14,11 @@ import time
 from collections import Counter as Counts
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from operator import attrgetter
 from typing import Literal
 
-from opentelemetry.exporter.prometheus import PrometheusMetricReader
-from opentelemetry.metrics import CallbackOptions, Counter, Histogram, NoOpMeter, Observation
+from opentelemetry.metrics import CallbackOptions, Counter, NoOpMeter, Observation
+from opentelemetry.metrics import Histogram as SdkHistogram
 from opentelemetry.sdk.metrics import AlwaysOffExemplarFilter, MeterProvider
 from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, View
 from opentelemetry.sdk.resources import Resource
@@ -29,9 +30,10 @@ from llmtoken import __version__
 from llmtoken.call import Call
 from llmtoken.errors import ConfigError
 from llmtoken.metrics import instruments
+from llmtoken.metrics.histograms import Histogram, Reader, Values, known
 from llmtoken.metrics.ledger import Ledger
 from llmtoken.metrics.losses import DROPPED, FAILED
-from llmtoken.metrics.names import OTHER, Names
+from llmtoken.metrics.names import LONGEST, OTHER, Names
 from llmtoken.metrics.totals import TOTALS, observe
 from llmtoken.report import Source
 from llmtoken.totals import Labels, Sums
@@ -46,7 +48,10 @@ _Encoding = tuple[Callable[[CollectorRegistry], bytes], str]
 _CLASSIC: _Encoding = (generate_latest, CONTENT_TYPE_PLAIN_0_0_4)
 _OPENMETRICS: _Encoding = (openmetrics.generate_latest, openmetrics.CONTENT_TYPE_LATEST)
 
-_Attributes = tuple[tuple[str, str | int | bool], ...]
+_REMEMBERED = 10_000
+"""Sets of names whose labels are kept ready."""
+
+_names_of = attrgetter(*Labels._fields)
 
 
 class Metrics:
@@ -57,8 +62,16 @@ class Metrics:
 
     def __init__(self, *, max_models: int, max_consumers: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._registry = CollectorRegistry()
+        self._token_usage = _histogram(instruments.TOKEN_USAGE)
+        self._duration = _histogram(instruments.DURATION)
+        self._time_to_first_chunk = _histogram(instruments.TIME_TO_FIRST_CHUNK)
+        self._time_per_output_chunk = _histogram(instruments.TIME_PER_OUTPUT_CHUNK)
+        self._output_speed = _histogram(instruments.OUTPUT_SPEED)
+        of_calls = (self._token_usage, self._duration, self._time_to_first_chunk, self._time_per_output_chunk)
+        self._reader = Reader(self._registry, (*of_calls, self._output_speed))
+        self._labels: dict[Values, Labels] = {}
         self._provider = MeterProvider(
-            [PrometheusMetricReader(scope_info_enabled=False, registry=self._registry)],
+            [self._reader],
             resource=Resource({"service.name": "llmtoken", "service.version": __version__}),
             exemplar_filter=AlwaysOffExemplarFilter(),
             shutdown_on_exit=False,
@@ -80,11 +93,6 @@ class Metrics:
         self._start_at_zero()
 
     def _declare(self) -> None:
-        self._token_usage = self._histogram(instruments.TOKEN_USAGE)
-        self._duration = self._histogram(instruments.DURATION)
-        self._time_to_first_chunk = self._histogram(instruments.TIME_TO_FIRST_CHUNK)
-        self._time_per_output_chunk = self._histogram(instruments.TIME_PER_OUTPUT_CHUNK)
-        self._output_speed = self._histogram(instruments.OUTPUT_SPEED)
         self._reports = self._counter(instruments.REPORTS)
         self._plugin_dropped = self._counter(instruments.PLUGIN_DROPPED)
         self._plugin_failed = self._counter(instruments.PLUGIN_FAILED)
@@ -121,6 +129,19 @@ class Metrics:
 
     def labels(self, call: Call) -> Labels:
         """What a call is counted under: its own names, as many as there are places for."""
+        said = _names_of(call)
+        known_already = self._labels.get(said)
+        if known_already is not None:
+            return known_already
+        labels = self._find_labels(call)
+        # A name that has no place yet may get one later, and what clients choose may be of any length.
+        if OTHER not in labels and all(len(name) <= LONGEST for name in said if isinstance(name, str)):
+            if len(self._labels) >= _REMEMBERED:
+                self._labels.clear()
+            self._labels[said] = labels
+        return labels
+
+    def _find_labels(self, call: Call) -> Labels:
         failed = call.error_type is not None
         names = self._names
         return Labels(
@@ -139,11 +160,12 @@ class Metrics:
     def record(self, calls: Sequence[Call]) -> None:
         """Note the times and sizes of calls that were committed and are new. Unknown values are left out, never 0."""
         overflow: Counts[str] = Counts()
-        for call in calls:
-            labels = self.labels(call)
-            if OTHER in labels:
-                overflow.update(dimension for dimension, label in _bounded(labels) if label == OTHER)
-            self._record_one(call, labels)
+        with self._reader.lock:
+            for call in calls:
+                labels = self.labels(call)
+                if OTHER in labels:
+                    overflow.update(dimension for dimension, label in _bounded(labels) if label == OTHER)
+                self._record_one(call, labels)
         for dimension, count in overflow.items():
             self._overflow.add(count, {instruments.DIMENSION: dimension})
 
@@ -162,8 +184,8 @@ class Metrics:
 
     def estimated(self, call: Call, token_type: Literal["input", "output"], ratio: float) -> None:
         """Note how an estimate of a call compares with what was reported: their ratio, 1 being exact."""
-        attributes = dict((*_subject(self.labels(call)), (instruments.TOKEN_TYPE, token_type)))
-        self._estimate_ratio.record(ratio, attributes)
+        values = (*self.labels(call)[:4], token_type)
+        self._estimate_ratio.record(ratio, known(instruments.ESTIMATE_RATIO.attributes, values))
 
     def plugin(self, reported: Sequence[Source], current: Source | None = None) -> None:
         """Take what plugins said of themselves: with the reports of one batch, and with the batch itself."""
@@ -241,25 +263,25 @@ class Metrics:
     # ── One call ────────────────────────────────────────────────────────────────────────
 
     def _record_one(self, call: Call, labels: Labels) -> None:
-        subject = _subject(labels)
-        self._duration.record(call.duration, dict((*subject, *_known((instruments.ERROR_TYPE, labels.error_type)))))
-        for histogram, value in (
-            (self._time_to_first_chunk, call.time_to_first_chunk),
-            (self._time_per_output_chunk, call.time_per_output_chunk),
-            (self._output_speed, call.tokens_per_second),
-        ):
-            if value is not None:
-                histogram.record(value, dict(subject))
-        for token_type, tokens in (("input", call.input_tokens), ("output", call.output_tokens)):
-            if tokens is not None:
-                self._token_usage.record(tokens, dict((*subject, (instruments.TOKEN_TYPE, token_type))))
+        subject = labels[:4]
+        self._duration.record((*subject, labels.error_type), call.duration)
+        if call.time_to_first_chunk is not None:
+            self._time_to_first_chunk.record(subject, call.time_to_first_chunk)
+        if call.time_per_output_chunk is not None:
+            self._time_per_output_chunk.record(subject, call.time_per_output_chunk)
+        if call.tokens_per_second is not None:
+            self._output_speed.record(subject, call.tokens_per_second)
+        if call.input_tokens is not None:
+            self._token_usage.record((*subject, "input"), call.input_tokens)
+        if call.output_tokens is not None:
+            self._token_usage.record((*subject, "output"), call.output_tokens)
 
     # ── Instruments ─────────────────────────────────────────────────────────────────────
 
     def _counter(self, instrument: instruments.Instrument) -> Counter:
         return self._meter.create_counter(instrument.name, instrument.unit, instrument.description)
 
-    def _histogram(self, instrument: instruments.Instrument) -> Histogram:
+    def _histogram(self, instrument: instruments.Instrument) -> SdkHistogram:
         return self._meter.create_histogram(instrument.name, instrument.unit, instrument.description)
 
 
@@ -272,8 +294,8 @@ def _view(instrument: instruments.Instrument) -> View:
     )
 
 
-def _subject(labels: Labels) -> _Attributes:
-    return _known(*zip(instruments.SUBJECT, labels[:4], strict=True))
+def _histogram(instrument: instruments.Instrument) -> Histogram:
+    return Histogram(instrument, limit=SERIES["histogram"])
 
 
 def _bounded(labels: Labels) -> Iterable[tuple[str, str]]:
@@ -286,10 +308,6 @@ def _bounded(labels: Labels) -> Iterable[tuple[str, str]]:
         ("error", labels.error_type),
         ("consumer", labels.consumer),
     )
-
-
-def _known(*pairs: tuple[str, str | int | bool | None]) -> _Attributes:
-    return tuple((key, value) for key, value in pairs if value is not None and value != "")
 
 
 def _observe(read: Callable[[], int | None], _: CallbackOptions) -> Iterable[Observation]:

@@ -16,6 +16,7 @@ from operator import itemgetter
 from opentelemetry.metrics import CallbackOptions, Observation
 
 from llmtoken.metrics import instruments
+from llmtoken.metrics.histograms import known
 from llmtoken.metrics.instruments import Instrument
 from llmtoken.totals import EXACT, Labels, Sums
 
@@ -72,5 +73,4 @@ def observe(
         key = shown(labels)
         sums[key] = add(sums.get(key, 0), value)
     for key, value in sums.items():
-        known = {name: label for name, label in zip(attributes, key, strict=True) if label is not None and label != ""}
-        yield Observation(float(value) if isinstance(value, Decimal) else value, known)
+        yield Observation(float(value) if isinstance(value, Decimal) else value, known(attributes, key))

@@ -1,0 +1,69 @@
+"""Histograms of calls say what the SDK's own would."""
+
+import random
+
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import HistogramDataPoint, InMemoryMetricReader
+from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, View
+
+from llmtoken.metrics import instruments
+from llmtoken.metrics.histograms import Histogram, known
+from support.calls import call
+from support.counting import Counting
+
+
+def points(histogram: Histogram) -> list[HistogramDataPoint]:
+    metric = histogram.metric(1)
+    return list(metric.data.data_points) if metric else []  # type: ignore[arg-type]
+
+
+def test_buckets_sums_and_counts_are_those_of_the_sdk() -> None:
+    instrument = instruments.TOKEN_USAGE
+    reader = InMemoryMetricReader()
+    view = View(instrument_name="*", aggregation=ExplicitBucketHistogramAggregation(instrument.buckets))
+    provider = MeterProvider([reader], views=[view], shutdown_on_exit=False)
+    theirs, ours = provider.get_meter("x").create_histogram(instrument.name), Histogram(instrument, limit=10)
+    chance = random.Random(1)  # noqa: S311
+    edges = [0, *instrument.buckets, 1e12]
+    for value in [*edges, *(chance.choice(edges) * chance.random() for _ in range(500))]:
+        labels = ("chat", "openai", chance.choice(["a", "b"]), "", "input")
+        theirs.record(value, known(instrument.attributes, labels))
+        ours.record(labels, value)
+    data = reader.get_metrics_data()
+    assert data
+    expected = data.resource_metrics[0].scope_metrics[0].metrics[0].data.data_points
+    seen = [(point.attributes, point.count, point.sum, list(point.bucket_counts)) for point in points(ours)]
+    assert seen == [(point.attributes, point.count, point.sum, list(point.bucket_counts)) for point in expected]
+    provider.shutdown()
+
+
+def test_series_beyond_the_limit_are_added_up_in_one() -> None:
+    histogram = Histogram(instruments.OUTPUT_SPEED, limit=2)
+    for model in ("a", "b", "c", "a", "d"):
+        histogram.record(("chat", "openai", model, ""), 10)
+    assert [(point.attributes.get("gen_ai.request.model"), point.count) for point in points(histogram)] == [
+        ("a", 2),
+        ("b", 1),
+        (None, 2),
+    ]
+    assert points(histogram)[-1].attributes == {"otel.metric.overflow": True}
+
+
+def test_nothing_is_shown_before_the_first_value() -> None:
+    assert Histogram(instruments.DURATION, limit=2).metric(1) is None
+
+
+def test_names_of_any_length_are_not_kept_ready() -> None:
+    metrics = Counting()
+    metrics.record([call(request_model="m" * 5000), call()])
+    assert len(metrics._labels) == 1
+    metrics.close()
+
+
+def test_a_name_that_had_no_place_gets_its_own_series_once_it_has_one() -> None:
+    metrics = Counting(max_models=4)
+    for name in ("a", "b", "late"):
+        metrics.record([call(request_model=name, response_model=None, error_type="x")])
+    metrics.record([call(request_model="late", response_model=None)])
+    assert [labels.request_model for labels in metrics.totals] == ["a", "b", "_other", "late"]
+    metrics.close()
