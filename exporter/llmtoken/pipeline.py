@@ -16,7 +16,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from llmtoken.audit import Audit, Check
@@ -64,6 +64,9 @@ class _Job:
     readings: list[Reading] = field(default_factory=list)
     rejected: Sequence[Rejected] = ()
     ledger: Source | None = None
+
+
+_Result = tuple[_Job, Outcome | Exception]
 
 
 class Pipeline:
@@ -158,18 +161,18 @@ class Pipeline:
                 job.readings = [read(report, self._settings, self._counter) for report in content.reports]
             except LlmtokenError as error:
                 self._metrics.reports(rejected=1)
-                self._finish(job, error)
+                self._finish([(job, error)])
             except Exception as error:
                 log.exception("A payload could not be read")
                 self._metrics.parse_failures("defect")
-                self._finish(job, error)
+                self._finish([(job, error)])
             else:
                 self._metrics.reports(rejected=len(job.rejected))
                 if job.readings:
                     self._to_write.put(job)
                 else:  # nothing to commit, so what it tells can be taken at once
                     self._take_ledgers([job])
-                    self._finish(job, Outcome([], [], job.rejected, told=job.ledger is not None))
+                    self._finish([(job, _outcome(job, []))])
 
     # ── Writer ──────────────────────────────────────────────────────────────────────────
 
@@ -179,13 +182,11 @@ class Pipeline:
                 self._commit(group)
             except StorageUnavailable as error:
                 log.error("The audit could not be written, %d payloads refused: %s", len(group), error)  # noqa: TRY400
-                for job in group:
-                    self._finish(job, error)
+                self._finish((job, error) for job in group)
             except Exception as error:
                 log.exception("A commit went wrong, %d payloads refused", len(group))
                 self._metrics.parse_failures("defect")
-                for job in group:
-                    self._finish(job, error)
+                self._finish((job, error) for job in group)
             else:
                 self._keep_lessons(least=_LESSONS)
         self._keep_lessons(least=1)
@@ -216,9 +217,7 @@ class Pipeline:
         self._count(readings, stored)
         self._take_ledgers(group)
         marks = iter(stored)
-        for job in group:
-            calls = [next(marks) for _ in job.readings]
-            self._finish(job, Outcome(job.readings, calls, job.rejected, told=job.ledger is not None))
+        self._finish((job, _outcome(job, [next(marks) for _ in job.readings])) for job in group)
 
     def _count(self, readings: Sequence[Reading], stored: Sequence[Call | None]) -> None:
         """Note what is new as it was stored; its tokens and costs were counted by the commit itself."""
@@ -259,15 +258,22 @@ class Pipeline:
         self._reserve(reports - job.reports, size - job.size)
         job.reports, job.size = reports, size
 
-    def _finish(self, job: _Job, result: Outcome | Exception) -> None:
-        self._reserve(-job.reports, -job.size)
-        job.loop.call_soon_threadsafe(_answer, job.answer, result)
+    def _finish(self, results: Iterable[_Result]) -> None:
+        """Answer jobs; the event loop is woken once for all of them, which costs more than an answer."""
+        finished = list(results)
+        self._reserve(-sum(job.reports for job, _ in finished), -sum(job.size for job, _ in finished))
+        finished[0][0].loop.call_soon_threadsafe(_answer, finished)
 
 
-def _answer(future: asyncio.Future[Outcome], result: Outcome | Exception) -> None:
-    if future.cancelled():  # the client left; its rows are committed all the same
-        return
-    if isinstance(result, Exception):
-        future.set_exception(result)
-    else:
-        future.set_result(result)
+def _outcome(job: _Job, stored: Sequence[Call | None]) -> Outcome:
+    return Outcome(job.readings, stored, job.rejected, told=job.ledger is not None)
+
+
+def _answer(finished: Sequence[_Result]) -> None:
+    for job, result in finished:
+        if job.answer.cancelled():  # the client left; its rows are committed all the same
+            continue
+        if isinstance(result, Exception):
+            job.answer.set_exception(result)
+        else:
+            job.answer.set_result(result)

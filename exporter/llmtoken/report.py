@@ -118,6 +118,9 @@ MAX_LINES = 100_000
 _MAX_ERROR = 500
 """Characters of an error that are passed on; it may quote the sender's own value."""
 
+REQUIRED = tuple(field.name for field in msgspec.structs.fields(Report) if field.required)
+"""The fields that a report can't do without."""
+
 _one = msgspec.json.Decoder(Report)
 _ledger = msgspec.json.Decoder(Source)
 
