@@ -56,7 +56,7 @@ def test_nothing_is_shown_before_the_first_value() -> None:
 def test_names_of_any_length_are_not_kept_ready() -> None:
     metrics = Counting()
     metrics.record([call(request_model="m" * 5000), call()])
-    assert len(metrics._labels) == 1
+    assert len(metrics._labelling._ready) == 1
     metrics.close()
 
 

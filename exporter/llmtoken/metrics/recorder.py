@@ -8,13 +8,11 @@ not know where calls are stored or who asks for the exposition.
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from collections import Counter as Counts
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from operator import attrgetter
 from typing import Literal
 
 from opentelemetry.metrics import CallbackOptions, Counter, NoOpMeter, Observation
@@ -22,18 +20,17 @@ from opentelemetry.metrics import Histogram as SdkHistogram
 from opentelemetry.sdk.metrics import AlwaysOffExemplarFilter, MeterProvider
 from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, View
 from opentelemetry.sdk.resources import Resource
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
-from prometheus_client.openmetrics import exposition as openmetrics
+from prometheus_client import CollectorRegistry
 
 from llmtoken import __version__
 from llmtoken.call import Call
 from llmtoken.errors import ConfigError
-from llmtoken.metrics import instruments
-from llmtoken.metrics.histograms import Histogram, Reader, Values, known
+from llmtoken.metrics import exposition, instruments
+from llmtoken.metrics.histograms import Histogram, Reader, known
+from llmtoken.metrics.labelling import Labelling, overflown
 from llmtoken.metrics.ledger import Ledger
 from llmtoken.metrics.losses import DROPPED, FAILED
-from llmtoken.metrics.names import LONGEST, OTHER, Names
+from llmtoken.metrics.names import OTHER
 from llmtoken.metrics.totals import TOTALS, observe
 from llmtoken.report import Source
 from llmtoken.totals import Labels, Sums
@@ -41,17 +38,7 @@ from llmtoken.totals import Labels, Sums
 SERIES = {"counter": 4000, "histogram": 1000, "gauge": 10}
 """Attribute sets an instrument may have; the SDK adds up all further ones under `otel_metric_overflow`."""
 
-_FEW = 100
-"""Distinct providers, operations, error types and problems: a vocabulary, unless somebody plays tricks."""
-
-_Encoding = tuple[Callable[[CollectorRegistry], bytes], str]
-_CLASSIC: _Encoding = (generate_latest, CONTENT_TYPE_PLAIN_0_0_4)
-_OPENMETRICS: _Encoding = (openmetrics.generate_latest, openmetrics.CONTENT_TYPE_LATEST)
-
-_REMEMBERED = 10_000
-"""Sets of names whose labels are kept ready."""
-
-_names_of = attrgetter(*Labels._fields)
+_Callback = Callable[[CallbackOptions], Iterable[Observation]]
 
 
 class Metrics:
@@ -69,7 +56,6 @@ class Metrics:
         self._output_speed = _histogram(instruments.OUTPUT_SPEED)
         of_calls = (self._token_usage, self._duration, self._time_to_first_chunk, self._time_per_output_chunk)
         self._reader = Reader(self._registry, (*of_calls, self._output_speed))
-        self._labels: dict[Values, Labels] = {}
         self._provider = MeterProvider(
             [self._reader],
             resource=Resource({"service.name": "llmtoken", "service.version": __version__}),
@@ -82,11 +68,7 @@ class Metrics:
             raise ConfigError(
                 "OTEL_SDK_DISABLED is set, so nothing would be counted", hint="unset it for the collector"
             )
-        self._names = {
-            "model": Names(max_models),
-            "consumer": Names(max_consumers),
-            **{dimension: Names(_FEW) for dimension in ("provider", "operation", "error", "problem")},
-        }
+        self._labelling = Labelling(max_models=max_models, max_consumers=max_consumers)
         self._ledger = Ledger(clock=clock)
         self._exposing = threading.Lock()
         self._declare()
@@ -101,13 +83,8 @@ class Metrics:
         self._overflow = self._counter(instruments.OVERFLOW)
         self._commit_duration = self._histogram(instruments.COMMIT_DURATION)
         self._commit_rows = self._counter(instruments.COMMIT_ROWS)
-        for instrument, read in (
-            (instruments.MISSING_REPORTS, lambda: self._ledger.missing_and_late()[0]),
-            (instruments.LATE_REPORTS, lambda: self._ledger.missing_and_late()[1]),
-        ):
-            self._meter.create_observable_counter(
-                instrument.name, [partial(_observe, read)], instrument.unit, instrument.description
-            )
+        self._read(instruments.MISSING_REPORTS, partial(_observe, lambda: self._ledger.missing_and_late()[0]))
+        self._read(instruments.LATE_REPORTS, partial(_observe, lambda: self._ledger.missing_and_late()[1]))
         self._last_commit = self._meter.create_gauge(
             instruments.LAST_COMMIT.name,
             unit=instruments.LAST_COMMIT.unit,
@@ -122,40 +99,14 @@ class Metrics:
                 counter.add(0, {instruments.REASON: reason})
         for outcome in instruments.OUTCOMES:
             self._reports.add(0, {instruments.OUTCOME: outcome})
-        for dimension in self._names:
+        for dimension in self._labelling.dimensions:
             self._overflow.add(0, {instruments.DIMENSION: dimension})
 
     # ── What happened ───────────────────────────────────────────────────────────────────
 
     def labels(self, call: Call) -> Labels:
         """What a call is counted under: its own names, as many as there are places for."""
-        said = _names_of(call)
-        known_already = self._labels.get(said)
-        if known_already is not None:
-            return known_already
-        labels = self._find_labels(call)
-        # A name that has no place yet may get one later, and what clients choose may be of any length.
-        if OTHER not in labels and all(len(name) <= LONGEST for name in said if isinstance(name, str)):
-            if len(self._labels) >= _REMEMBERED:
-                self._labels.clear()
-            self._labels[said] = labels
-        return labels
-
-    def _find_labels(self, call: Call) -> Labels:
-        failed = call.error_type is not None
-        names = self._names
-        return Labels(
-            names["operation"].label(call.operation_name),
-            names["provider"].label(call.provider_name),
-            names["model"].label(call.request_model, failed=failed),
-            names["model"].label(call.response_model, failed=failed),
-            call.stream,
-            call.http_status,
-            names["error"].label(call.error_type),
-            call.aborted or "",
-            call.usage_source,
-            names["consumer"].label(call.consumer, failed=failed),
-        )
+        return self._labelling.of(call)
 
     def record(self, calls: Sequence[Call]) -> None:
         """Note the times and sizes of calls that were committed and are new. Unknown values are left out, never 0."""
@@ -164,7 +115,7 @@ class Metrics:
             for call in calls:
                 labels = self.labels(call)
                 if OTHER in labels:
-                    overflow.update(dimension for dimension, label in _bounded(labels) if label == OTHER)
+                    overflow.update(overflown(labels))
                 self._record_one(call, labels)
         for dimension, count in overflow.items():
             self._overflow.add(count, {instruments.DIMENSION: dimension})
@@ -177,7 +128,7 @@ class Metrics:
 
     def parse_failures(self, problem: str, n: int = 1) -> None:
         """Count something that could not be understood."""
-        label = self._names["problem"].label(problem)
+        label = self._labelling.problem(problem)
         if label == OTHER:
             self._overflow.add(n, {instruments.DIMENSION: "problem"})
         self._parse_failures.add(n, {instruments.PROBLEM: label})
@@ -208,18 +159,12 @@ class Metrics:
         """
         restored = counters()
         for labels in restored:
-            for dimension, label in _bounded(labels):
-                self._names[dimension].keep(label)
+            self._labelling.keep(labels)
         if calls := sum(sums.calls for sums in restored.values()):
             self.reports(accepted=calls)
             self._commit_rows.add(calls)
         for total in TOTALS:
-            self._meter.create_observable_counter(
-                total.instrument.name,
-                callbacks=[partial(observe, total, counters)],
-                unit=total.instrument.unit,
-                description=total.instrument.description,
-            )
+            self._read(total.instrument, partial(observe, total, counters))
 
     def watch(
         self,
@@ -236,12 +181,7 @@ class Metrics:
             (instruments.DATABASE_BYTES, database_bytes),
             (instruments.UNBALANCED, unbalanced),
         ):
-            self._meter.create_observable_gauge(
-                instrument.name,
-                callbacks=[partial(_observe, read)],
-                unit=instrument.unit,
-                description=instrument.description,
-            )
+            self._read(instrument, partial(_observe, read))
 
     # ── What is seen ────────────────────────────────────────────────────────────────────
 
@@ -253,8 +193,7 @@ class Metrics:
         """
         # The reader keeps collected data in one queue: two scrapes at once could take each other's.
         with self._exposing:
-            encode, media_type = _OPENMETRICS if _wants_openmetrics(accept or "") else _CLASSIC
-            return encode(self._registry), media_type
+            return exposition.write(self._registry, accept)
 
     def close(self) -> None:
         """Let go of everything; nothing is shown afterwards."""
@@ -281,6 +220,11 @@ class Metrics:
     def _counter(self, instrument: instruments.Instrument) -> Counter:
         return self._meter.create_counter(instrument.name, instrument.unit, instrument.description)
 
+    def _read(self, instrument: instruments.Instrument, callback: _Callback) -> None:
+        """Declare what is not added to but asked for at each scrape."""
+        of_kind = {"counter": self._meter.create_observable_counter, "gauge": self._meter.create_observable_gauge}
+        of_kind[instrument.kind](instrument.name, [callback], instrument.unit, instrument.description)
+
     def _histogram(self, instrument: instruments.Instrument) -> SdkHistogram:
         return self._meter.create_histogram(instrument.name, instrument.unit, instrument.description)
 
@@ -298,27 +242,6 @@ def _histogram(instrument: instruments.Instrument) -> Histogram:
     return Histogram(instrument, limit=SERIES["histogram"])
 
 
-def _bounded(labels: Labels) -> Iterable[tuple[str, str]]:
-    """The labels that clients choose, each with the dimension whose places it takes."""
-    return (
-        ("operation", labels.operation_name),
-        ("provider", labels.provider_name),
-        ("model", labels.request_model),
-        ("model", labels.response_model),
-        ("error", labels.error_type),
-        ("consumer", labels.consumer),
-    )
-
-
 def _observe(read: Callable[[], int | None], _: CallbackOptions) -> Iterable[Observation]:
     value = read()
     return () if value is None else (Observation(value),)
-
-
-def _wants_openmetrics(accept: str) -> bool:
-    """Whether the header names OpenMetrics without refusing it (`q=0`)."""
-    for offer in accept.lower().split(","):
-        media_type, *parameters = (part.strip() for part in offer.split(";"))
-        if media_type == "application/openmetrics-text":
-            return not any(re.fullmatch(r"q\s*=\s*0(\.0*)?", parameter) for parameter in parameters)
-    return False
