@@ -9,6 +9,7 @@ import (
 // Why reports are lost. The collector knows these names (exporter/llmtoken/metrics/losses.py).
 const (
 	queueFull    = "queue_full"    // dropped when the exchange ended: there was no room
+	spoolFull    = "spool_full"    // the same, as the spool took no more either
 	refused      = "refused"       // the collector did not take a batch, and never will
 	rejected     = "rejected"      // the collector took a batch, but not this line of it
 	unwritable   = "unwritable"    // no report could be made of the exchange

@@ -39,6 +39,7 @@ type sender struct {
 	client *http.Client
 	spool  *spool // nil without
 	ledger ledger
+	full   string // why, when there is no room
 
 	finished chan *report // from the exchanges to the clerk
 
@@ -90,7 +91,7 @@ func admit(s *sender, r *report, finished chan *report) {
 			s.queue = append(s.queue, r)
 		default:
 			s.sequence++
-			s.ledger.drop(queueFull, 1)
+			s.ledger.drop(s.full, 1)
 		}
 		s.used[r.middleware]++
 		r = nil

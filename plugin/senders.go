@@ -52,6 +52,7 @@ func lookup(how shipping) *sender {
 		senders[key] = s
 		if how.spoolDir != "" {
 			s.spool = newSpool(how.spoolDir, how.url, how.spoolBytes)
+			s.full = spoolFull
 			go s.run(s.emptySpool) //yaegi:ignore run recovers in the function that it calls
 		}
 		go s.run(s.clerk) //yaegi:ignore run recovers in the function that it calls
@@ -66,7 +67,7 @@ func newSender(how shipping, stopping chan struct{}) *sender {
 	boot := make([]byte, 8)
 	_, _ = rand.Read(boot)
 	s := &sender{
-		shipping: how, client: &http.Client{Transport: transport, Timeout: how.timeout, CheckRedirect: stay},
+		shipping: how, full: queueFull, client: &http.Client{Transport: transport, Timeout: how.timeout, CheckRedirect: stay},
 		finished: make(chan *report, 1024), used: map[*Middleware]int{}, places: how.queueSize, room: how.queueBytes,
 		unusedSince: time.Now(), heard: time.Now(), stopping: stopping,
 	}

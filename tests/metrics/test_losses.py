@@ -16,7 +16,7 @@ def test_only_what_is_new_is_counted() -> None:
 def test_totals_that_were_overtaken_count_nothing() -> None:
     losses = Losses(DROPPED)
     losses.told(5, {"queue_full": 5})
-    assert losses.told(3, {"queue_full": 1, "stumbled": 2}) == {}
+    assert losses.told(3, {"queue_full": 1, "spool_full": 2}) == {}
 
 
 def test_what_no_reason_explains_is_unknown() -> None:
@@ -30,7 +30,7 @@ def test_reasons_that_we_do_not_know_are_counted_together() -> None:
 
 
 def test_reasons_never_count_more_than_the_total() -> None:
-    assert Losses(DROPPED).told(2, {"queue_full": 9, "stumbled": 9}) == {"queue_full": 2}
+    assert Losses(DROPPED).told(2, {"queue_full": 9, "spool_full": 9}) == {"queue_full": 2}
     assert Losses(DROPPED).told(0, {"queue_full": 9}) == {}
 
 

@@ -138,10 +138,6 @@ class Wire:
             return b"".join(chunks)
         return self.read_exactly(int(head.headers.get("content-length", "0")))
 
-    def end(self) -> None:
-        """Say that nothing more will be sent, and go on reading."""
-        self._socket.shutdown(socket.SHUT_WR)
-
     def close(self) -> None:
         self._socket.close()
 

@@ -13,7 +13,7 @@ UNKNOWN = "unknown"
 
 QUEUE_FULL = "queue_full"
 
-DROPPED = (QUEUE_FULL, "spool_full", "stumbled", OTHER, UNKNOWN)
+DROPPED = (QUEUE_FULL, "spool_full", OTHER, UNKNOWN)
 """Why a report was not even queued."""
 
 FAILED = ("refused", "rejected", "spool_damaged", "unwritable", OTHER, UNKNOWN)
