@@ -1,6 +1,7 @@
 """Settings: where they come from, what is refused, and what the user is told."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,38 @@ def test_the_port_that_kubernetes_sets_for_a_service_is_recognised(monkeypatch: 
     monkeypatch.setenv("LLMTOKEN_PORT", "tcp://10.0.0.1:8000")
     with pytest.raises(ConfigError, match="enableServiceLinks: false"):
         load()
+
+
+@pytest.mark.parametrize(
+    ("text", "means"),
+    [("30d", timedelta(days=30)), ("12h", timedelta(hours=12)), ("90m", timedelta(minutes=90)), ("2w", timedelta(14))],
+)
+def test_an_age_is_written_as_people_write_it(text: str, means: timedelta, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLMTOKEN_RETAIN_BODIES", text)
+    settings = load()
+    assert settings.retain_bodies == means
+    assert config.age(config.shown_age(means)) == means
+    assert settings.model_dump(mode="json")["retain_bodies"] == config.shown_age(means)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("retain_bodies", "a month", "write it like 30d"),
+        ("retain_bodies", "30s", "greater than or equal to"),
+        ("retain_calls", "23h", "greater than or equal to"),
+        ("retain_bytes", 1000, "greater than or equal to"),
+    ],
+)
+def test_what_would_delete_too_much_is_refused(name: str, value: object, told: str) -> None:
+    with pytest.raises(ConfigError, match=told) as error:
+        load(**{name: value})
+    assert name in error.value.message
+
+
+def test_a_size_is_refused_where_nobody_knows_it() -> None:
+    with pytest.raises(ConfigError, match="retain_bytes is for SQLite"):
+        load(database="postgresql+psycopg://host/name", retain_bytes=10**9)
 
 
 def test_misspelt_variables_are_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,11 +13,12 @@ import os
 import re
 import tomllib
 from collections.abc import Iterator
+from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, PlainSerializer, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -32,6 +33,29 @@ MIB = 1024 * 1024
 PREFIX = "LLMTOKEN_"
 CONFIG_VARIABLE = f"{PREFIX}CONFIG"
 """Names the TOML file where `--config` isn't given."""
+
+
+_UNITS = {"w": 7 * 86400, "d": 86400, "h": 3600, "m": 60, "s": 1}
+
+
+def age(value: Any) -> Any:
+    """A duration as people write it: `30d`. Raises `ValueError` when it isn't one."""
+    if not isinstance(value, str):
+        return value
+    found = re.fullmatch(r"(\d{1,6})\s*([wdhms])", value.strip().lower())
+    if found is None:
+        raise ValueError(f"{value!r} isn't a duration: write it like 30d, 12h or 90m")
+    return timedelta(seconds=int(found[1]) * _UNITS[found[2]])
+
+
+def shown_age(value: timedelta) -> str:
+    """The same way back, in the largest unit that is exact."""
+    seconds = int(value.total_seconds())
+    unit = next(unit for unit, length in _UNITS.items() if unit != "w" and seconds % length == 0)
+    return f"{seconds // _UNITS[unit]}{unit}"
+
+
+Age = Annotated[timedelta, BeforeValidator(age), PlainSerializer(shown_age)]
 
 
 class Settings(BaseSettings):
@@ -59,6 +83,18 @@ class Settings(BaseSettings):
     max_request_bytes: int = Field(64 * MIB, ge=1024, description="Largest report request, as sent and unpacked.")
     max_body_bytes: int = Field(64 * MIB, ge=1024, description="Largest captured body after decompression.")
     capture_bodies: Literal["full", "none"] = Field("full", description="Keep bodies in the audit, or only count them.")
+
+    retain_bodies: Age | None = Field(
+        None, ge=timedelta(minutes=1), description="Delete bodies of calls that are older, such as `30d` or `12h`."
+    )
+    retain_calls: Age | None = Field(
+        None, ge=timedelta(days=1), description="Delete calls that are older, bodies too: `365d`. At least a day."
+    )
+    retain_bytes: int | None = Field(
+        None,
+        ge=MIB,
+        description="What a SQLite database may hold: beyond it the oldest bodies are deleted, then the oldest calls.",
+    )
 
     queue_reports: int = Field(10_000, ge=1, description="Reports that may wait for the database.")
     queue_bytes: int = Field(256 * MIB, ge=1024, description="Bytes of reports that may wait for the database.")
@@ -129,6 +165,7 @@ def load(config: Path | None = None, **overrides: Any) -> Settings:
         ) from error
     _refuse_open_bind(settings)
     _refuse_unusable_tokenizers(settings)
+    _refuse_unknowable_size(settings)
     return settings
 
 
@@ -183,6 +220,14 @@ def _refuse_open_bind(settings: Settings) -> None:
         f"Refusing to listen on {settings.host} without tokens: anyone could read every prompt",
         hint="set LLMTOKEN_TOKEN and LLMTOKEN_READ_TOKEN, or listen on 127.0.0.1, or pass --insecure",
     )
+
+
+def _refuse_unknowable_size(settings: Settings) -> None:
+    if settings.retain_bytes is not None and "://" in settings.database and not settings.database.startswith("sqlite"):
+        raise ConfigError(
+            "retain_bytes is for SQLite: PostgreSQL doesn't say how much of its files is in use",
+            hint="set retain_bodies and retain_calls, which go by age",
+        )
 
 
 def _refuse_unusable_tokenizers(settings: Settings) -> None:

@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from llmtoken.audit import Audit, Check
+from llmtoken.audit import Audit, Check, Pruner, Rules
 from llmtoken.call import Call
 from llmtoken.config import Settings
 from llmtoken.count import Calibration, Counter, TokenizerFiles
@@ -90,6 +90,8 @@ class Pipeline:
         ]
         self._writer = threading.Thread(target=self._write_jobs, name="writer", daemon=True)
         self._check = Check(audit)
+        rules = Rules(settings.retain_bodies, settings.retain_calls, settings.retain_bytes)
+        self._pruner = Pruner(audit, rules)
         metrics.show(lambda: audit.counters)
         metrics.watch(
             queue_reports=lambda: self._waiting_reports,
@@ -105,6 +107,7 @@ class Pipeline:
         for thread in (*self._readers, self._writer):
             thread.start()
         self._check.start()
+        self._pruner.start()
 
     def stop(self) -> None:
         """Take nothing more, finish what is queued, end the threads. Blocks until done."""
@@ -116,6 +119,7 @@ class Pipeline:
         self._to_write.put(None)
         self._writer.join()
         self._check.stop()
+        self._pruner.stop()
 
     @property
     def full(self) -> bool:

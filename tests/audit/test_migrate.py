@@ -3,6 +3,7 @@
 import re
 import sqlite3
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from llmtoken import audit
-from llmtoken.audit import Audit, migrate
+from llmtoken.audit import Audit, Rules, migrate
 from llmtoken.audit.connect import connect
 from llmtoken.audit.schema import metadata
 
@@ -47,6 +48,21 @@ def test_calls_from_before_details_were_kept_have_none(database: str) -> None:
     connections.close()
     with audit.open(database) as store:
         assert (store.call("old", details=True) or {})["details"] == {}
+
+
+def test_a_database_from_before_retention_can_be_pruned(database: str) -> None:
+    connections = connect(database, busy_timeout=0.05)
+    with connections.writer.begin() as connection:
+        migrate.upgrade(connection, "0005")
+        connection.exec_driver_sql(
+            "INSERT INTO calls (request_id, started_at, stream, finish_reasons, usage_source, labels, details)"
+            " VALUES ('old', '2020-01-01T00:00:00.000000Z', 0, '[]', 'unknown', '{}', '{}')"
+        )
+    connections.close()
+    with audit.open(database) as store:
+        store.prune(Rules(calls=timedelta(days=30)), pause=lambda _: True)
+        assert (store.count(), [row.calls for row in store.prunings(1)]) == (0, [1])
+        assert store.verify().differences == ()
 
 
 def test_opening_again_changes_nothing(database: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from llmtoken import audit
+from llmtoken.audit import Rules
 from support.needs import ROOT
 from support.records import record
 
@@ -50,6 +51,8 @@ def rows(database: str) -> Iterator[sqlite3.Connection]:
             ]
         )
         store.keep([("openai", "gpt-4o", "input", ((10, 12),))])
+        store.write([record("forgotten", started_at=DAY - timedelta(days=10_000))])
+        store.prune(Rules(calls=timedelta(days=9_000)), pause=lambda _: True)
     with closing(sqlite3.connect(database)) as connection:
         connection.row_factory = sqlite3.Row
         yield connection

@@ -10,13 +10,32 @@ from __future__ import annotations
 from llmtoken.audit import migrate
 from llmtoken.audit.balance import Balance
 from llmtoken.audit.check import Check
-from llmtoken.audit.connect import connect, connect_read_only, shown
+from llmtoken.audit.connect import connect, connect_beside, connect_read_only, shown
 from llmtoken.audit.counters import Counters
+from llmtoken.audit.editor import Editor
 from llmtoken.audit.failures import explained
+from llmtoken.audit.pruner import Pruner
+from llmtoken.audit.prunings import Pruned
 from llmtoken.audit.reader import Reader
+from llmtoken.audit.retention import Progress, Rules, Summary
 from llmtoken.audit.writer import Audit
 
-__all__ = ["Audit", "Balance", "Check", "Reader", "open", "open_read_only", "shown"]
+__all__ = [
+    "Audit",
+    "Balance",
+    "Check",
+    "Editor",
+    "Progress",
+    "Pruned",
+    "Pruner",
+    "Reader",
+    "Rules",
+    "Summary",
+    "open",
+    "open_beside",
+    "open_read_only",
+    "shown",
+]
 
 
 def open(database: str, *, instance: str = "", busy_timeout: float = 5.0) -> Audit:  # noqa: A001 - audit.open reads well
@@ -40,6 +59,19 @@ def open(database: str, *, instance: str = "", busy_timeout: float = 5.0) -> Aud
             connections.close()
             raise
     return Audit(connections, counters)
+
+
+def open_beside(database: str, *, busy_timeout: float = 30.0) -> Editor:
+    """Open `database` to change what is stored, while a collector may be using it. Raises `DatabaseError` likewise."""
+    with explained(shown(database)):
+        connections = connect_beside(database, busy_timeout=busy_timeout)
+        try:
+            with connections.reader.connect() as connection:
+                migrate.require_newest(connection)
+        except BaseException:
+            connections.close()
+            raise
+    return Editor(connections)
 
 
 def open_read_only(database: str, *, busy_timeout: float = 5.0) -> Reader:

@@ -11,24 +11,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
-    BigInteger,
     ColumnElement,
     Connection,
     Select,
     Table,
-    and_,
-    case,
     func,
     literal,
-    null,
-    or_,
     select,
     union_all,
 )
 
-from llmtoken.audit.counters import SUMS, pruned_totals, series, totals
+from llmtoken.audit.counters import SUMS, added_up, pruned_totals, series, totals
 from llmtoken.audit.schema import calls
-from llmtoken.audit.values import Money
 from llmtoken.totals import NOTHING, Sums, plus
 
 
@@ -60,20 +54,30 @@ class Watch:
 
     def __init__(self, instance: str) -> None:
         self._mine = series.c.instance == instance
-        self._seen: dict[int, Sums] = {}
-        self._last = 0
-        self._began = False
+        self._confirmed = 0
+        self._begin()
 
     def unbalanced(self, connection: Connection) -> int:
         """How many series don't balance. The first time all rows are read, which takes seconds a million.
 
-        What is pruned later was seen before, and stays what it added.
+        What is pruned later was seen before, and stays what it added. What was pruned before we saw
+        it looks like an error at first, so nothing is called one before all was read anew.
         """
+        found = self._look(connection)
+        if found not in (0, self._confirmed):
+            self._begin()
+            found = self._look(connection)
+        self._confirmed = found
+        return found
+
+    def _begin(self) -> None:
+        self._seen: dict[int, Sums] = {}
+        self._last, self._began = 0, False
+
+    def _look(self, connection: Connection) -> int:
         found = _read(connection, self._mine, after=self._last, with_pruned=not self._began)
         self._began = True
-        for key, sums in found.rows.items():
-            self._seen[key] = plus(self._seen.get(key, NOTHING), sums)
-        for key, sums in found.pruned.items():
+        for key, sums in (*found.rows.items(), *found.pruned.items()):
             self._seen[key] = plus(self._seen.get(key, NOTHING), sums)
         self._last = max(self._last, found.last)
         return sum(self._seen.get(key, NOTHING) != found.totals.get(key, NOTHING) for key in self._seen | found.totals)
@@ -136,19 +140,11 @@ def _read(
 
 
 def _of_calls(connection: Connection, mine: ColumnElement[bool] | None, after: int) -> Select[Any]:
-    # PostgreSQL's sum of bigints is numeric.
-    tokens = [func.sum(calls.c[name]).cast(BigInteger).label(name) for name in Sums._fields[2:7]]
-    exact = func.exact_sum if connection.dialect.name == "sqlite" else func.sum
-    used = or_(calls.c.input_tokens != 0, calls.c.output_tokens != 0)
-    unpriced = func.count(case((and_(calls.c.cost.is_(None), used), 1), else_=null()))
     query = select(
         literal("rows").label("kind"),
         calls.c.series_id,
         func.max(calls.c.id).label("last"),
-        func.count().label("calls"),
-        unpriced.label("unpriced_calls"),
-        *tokens,
-        exact(calls.c.cost, type_=Money()).label("cost"),
+        *added_up(connection),
     ).where(calls.c.id > after)
     if mine is None:
         query = query.where(calls.c.series_id.is_not(None))

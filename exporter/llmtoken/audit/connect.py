@@ -10,7 +10,7 @@ import os
 import socket
 import sqlite3
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, Engine, QueuePool, create_engine, event, make_url
@@ -80,10 +80,17 @@ def connect(database: str, *, busy_timeout: float, instance: str = "") -> Connec
         return Connections(writer=engine, reader=engine, lock=InstanceLock(engine, name), instance=name)
     path = _path(url)
     lock = _claim(path)
-    writer = _sqlite(path, "rw", busy_timeout, size=1, pragmas=_WRITING)
-    event.listen(writer, "begin", _begin_immediate)
-    reader = _sqlite(path, "rw", busy_timeout, size=4, pragmas=_READING)
-    return Connections(writer=writer, reader=reader, path=path, lock=lock, instance=instance or "collector")
+    return replace(_to_write(path, busy_timeout), lock=lock, instance=instance or "collector")
+
+
+def connect_beside(database: str, *, busy_timeout: float) -> Connections:
+    """Engines to change what is stored in `database` while a collector may be using it. Raises `DatabaseError`."""
+    url = _url(database)
+    if url.drivername != "sqlite":
+        engine = _postgresql(url)
+        return Connections(writer=engine, reader=engine)
+    path = _present(url)
+    return _to_write(path, busy_timeout)
 
 
 def connect_read_only(database: str, *, busy_timeout: float) -> Connections:
@@ -92,9 +99,7 @@ def connect_read_only(database: str, *, busy_timeout: float) -> Connections:
     if url.drivername != "sqlite":
         engine = _postgresql(url).execution_options(postgresql_readonly=True)
         return Connections(writer=engine, reader=engine)
-    path = _path(url)
-    if not path.is_file():
-        raise DatabaseError(f"There is no database at {path}", hint="check the path")
+    path = _present(url)
     reader = _sqlite(path, "ro", busy_timeout, size=4, pragmas=_READING)
     return Connections(writer=reader, reader=reader, path=path)
 
@@ -143,6 +148,19 @@ def _path(url: URL) -> Path:
     if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
         raise DatabaseError("The audit needs a file to be kept in", hint="give a path, such as llmtoken.db")
     return Path(url.database).resolve()
+
+
+def _present(url: URL) -> Path:
+    path = _path(url)
+    if not path.is_file():
+        raise DatabaseError(f"There is no database at {path}", hint="check the path")
+    return path
+
+
+def _to_write(path: Path, busy_timeout: float) -> Connections:
+    writer = _sqlite(path, "rw", busy_timeout, size=1, pragmas=_WRITING)
+    event.listen(writer, "begin", _begin_immediate)
+    return Connections(writer, _sqlite(path, "rw", busy_timeout, size=4, pragmas=_READING), path)
 
 
 def _claim(path: Path) -> Lock:

@@ -3,22 +3,41 @@
 A `series` is one set of labels of one collector; each call names the series that it is
 counted under, so what a counter stands at can be held against its rows at any time. One
 collector writes the series of its `instance`: it knows them all, and writes a changed total
-as a whole. Must not know how calls are stored (`llmtoken.audit.writer` does) or shown.
+as a whole. What deleted calls had added up to is kept apart, by whoever deletes them. Must not
+know how calls are stored (`llmtoken.audit.writer` does) or shown.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
-from sqlalchemy import BigInteger, Column, Connection, ForeignKey, Index, String, Table, insert, select
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Connection,
+    Executable,
+    ForeignKey,
+    Index,
+    String,
+    Table,
+    and_,
+    case,
+    func,
+    insert,
+    null,
+    or_,
+    select,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from llmtoken.audit import values
-from llmtoken.audit.schema import SHORT, Key, metadata
+from llmtoken.audit.schema import SHORT, Key, calls, metadata
 from llmtoken.audit.values import Instant, Json, Money
 from llmtoken.call import Call
-from llmtoken.totals import NOTHING, Labels, Sums, plus_call
+from llmtoken.totals import NOTHING, Labels, Sums, plus, plus_call
 
 series = Table(
     "series",
@@ -68,9 +87,7 @@ class Counters:
             labels = Labels(**known)
             self.ids[labels] = key
             self.totals[labels] = Sums(*sums)
-        insert_ = sqlite.insert(totals) if connection.dialect.name == "sqlite" else postgresql.insert(totals)
-        news = {column.name: insert_.excluded[column.name] for column in SUMS}
-        self.upsert = insert_.on_conflict_do_update(index_elements=[totals.c.series_id], set_=news)
+        self.upsert = _upsert(totals, connection)
 
 
 class Entry:
@@ -107,6 +124,40 @@ class Entry:
         """The transaction is committed: these are the totals now."""
         self._counters.ids.update(self._made)
         self._counters.totals.update(dict.fromkeys(self._made, NOTHING) | self._changed)
+
+
+def added_up(connection: Connection) -> tuple[ColumnElement[Any], ...]:
+    """What calls add up to, as columns of a query: `Sums` in SQL."""
+    # PostgreSQL's sum of bigints is numeric.
+    tokens = (func.sum(calls.c[name]).cast(BigInteger).label(name) for name in Sums._fields[2:7])
+    exact = func.exact_sum if connection.dialect.name == "sqlite" else func.sum
+    used = or_(calls.c.input_tokens != 0, calls.c.output_tokens != 0)
+    unpriced = func.count(case((and_(calls.c.cost.is_(None), used), 1), else_=null()))
+    return (
+        func.count().label("calls"),
+        unpriced.label("unpriced_calls"),
+        *tokens,
+        exact(calls.c.cost, type_=Money()).label("cost"),
+    )
+
+
+def take_out(connection: Connection, which: ColumnElement[bool]) -> None:
+    """Add to `pruned_totals` what these calls add up to; they must be deleted in the same transaction."""
+    leaving = select(calls.c.series_id, *added_up(connection)).where(which, calls.c.series_id.is_not(None))
+    gone = {key: Sums._make(sums) for key, *sums in connection.execute(leaving.group_by(calls.c.series_id))}
+    if not gone:
+        return
+    before = select(pruned_totals.c.series_id, *(pruned_totals.c[name] for name in Sums._fields))
+    for key, *sums in connection.execute(before.where(pruned_totals.c.series_id.in_(gone))):
+        gone[key] = plus(Sums._make(sums), gone[key])
+    rows = [{"series_id": key, **sums._asdict()} for key, sums in gone.items()]
+    connection.execute(_upsert(pruned_totals, connection), rows)
+
+
+def _upsert(table: Table, connection: Connection) -> Executable:
+    insert_ = sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
+    news = {name: insert_.excluded[name] for name in Sums._fields}
+    return insert_.on_conflict_do_update(index_elements=[table.c.series_id], set_=news)
 
 
 def shown(labels: Labels) -> Mapping[str, str | int | bool]:

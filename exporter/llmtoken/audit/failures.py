@@ -21,23 +21,24 @@ def explained(name: str) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        raise DatabaseError(f"Can't open the database {name}: {error.orig}", hint=_hint(error)) from error
+        raise DatabaseError(f"Can't open the database {name}: {error.orig}", hint=_hint(error.orig)) from error
     except OSError as error:
         hint = "its folder must exist, and this user must be allowed to write there"
         raise DatabaseError(f"Can't open the database {name}: {error.strerror}", hint=hint) from error
 
 
-def refused(what: str, error: DBAPIError | PoolTimeout) -> StorageUnavailable:
+def refused(what: str, error: DBAPIError | PoolTimeout | sqlite3.Error) -> StorageUnavailable:
     """What to raise when an open database doesn't do as told."""
-    if isinstance(error, DBAPIError):
-        return StorageUnavailable(f"{what}: {error.orig}", hint=_hint(error), retry_after=_RETRY_AFTER)
+    if not isinstance(error, PoolTimeout):
+        said = error.orig if isinstance(error, DBAPIError) else error
+        return StorageUnavailable(f"{what}: {said}", hint=_hint(said), retry_after=_RETRY_AFTER)
     return StorageUnavailable(f"{what}: every connection is busy", hint="try again later", retry_after=_RETRY_AFTER)
 
 
-def _hint(error: DBAPIError) -> str:
-    if not isinstance(error.orig, sqlite3.Error):
+def _hint(error: BaseException | None) -> str:
+    if not isinstance(error, sqlite3.Error):
         return "check that the database server runs, and that host, name and password are right"
-    name = getattr(error.orig, "sqlite_errorname", "")
+    name = getattr(error, "sqlite_errorname", "")
     return next((hint for start, hint in _HINTS.items() if name.startswith(start)), "look at the system's log")
 
 

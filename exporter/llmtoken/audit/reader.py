@@ -10,11 +10,12 @@ from sqlalchemy import Column, Connection, Row, Select, func, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from llmtoken.audit import balance, calibration, values
+from llmtoken.audit import balance, calibration, prunings, values
 from llmtoken.audit.balance import Balance
 from llmtoken.audit.calibration import Lesson
 from llmtoken.audit.connect import Connections, size
 from llmtoken.audit.failures import refused
+from llmtoken.audit.prunings import Pruned
 from llmtoken.audit.schema import FIELDS, TOKENS, bodies, calls
 from llmtoken.errors import StorageUnavailable
 
@@ -97,6 +98,11 @@ class Reader:
         """Hold every counter's total against its rows; reads all of `calls`. See `llmtoken.audit.balance`."""
         with self._reading() as connection:
             return balance.verify(connection)
+
+    def prunings(self, limit: int) -> list[Pruned]:
+        """What was deleted, newest first; see `llmtoken.audit.prunings`."""
+        with self._reading() as connection:
+            return prunings.log(connection, limit)
 
     def lessons(self) -> list[Lesson]:
         """What was learned about counting; see `llmtoken.audit.calibration`."""

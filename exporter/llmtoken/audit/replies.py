@@ -17,6 +17,7 @@ Must not know how rows are written; `llmtoken.audit.writer` asks within its tran
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, or_, select, text
@@ -98,6 +99,15 @@ def fetched_before(connection: Connection, rows: Iterable[Row]) -> dict[str, str
 def counted_before(connection: Connection, row: Row) -> str | None:
     """Of a fetch: the `request_id` of the call that has the tokens of its reply already."""
     return connection.execute(_COUNTED, {name: row[name] for name in _KEYS}).scalar()
+
+
+def relied_on(connection: Connection, request_ids: Iterable[str], *, since: datetime) -> set[str]:
+    """Which of these calls have the tokens of a reply for another one's sake that came in `since`.
+
+    They must stay: without them the next fetch of that reply would count it again.
+    """
+    query = select(calls.c.counted_by).where(calls.c.counted_by.in_(list(request_ids)), calls.c.started_at >= since)
+    return set(connection.execute(query).scalars())
 
 
 def _same_server(one: Row, other: Row) -> bool:

@@ -48,6 +48,7 @@ def _column(
 
 
 _FETCHED = text("counted_by = request_id")
+_GIVEN_WAY = text("counted_by IS NOT NULL")
 
 calls = Table(
     "calls",
@@ -114,6 +115,7 @@ calls = Table(
     Index("calls_consumer", "consumer", "started_at"),
     Index("calls_response_id", "response_id"),
     Index("calls_fetched", "response_id", sqlite_where=_FETCHED, postgresql_where=_FETCHED),
+    Index("calls_counted_by", "counted_by", sqlite_where=_GIVEN_WAY, postgresql_where=_GIVEN_WAY),
     sqlite_autoincrement=True,
 )
 

@@ -13,16 +13,13 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from llmtoken.audit import calibration, replies, values
 from llmtoken.audit.balance import Watch
 from llmtoken.audit.calibration import Lesson
 from llmtoken.audit.connect import Connections, identity
 from llmtoken.audit.counters import Counters, Entry
-from llmtoken.audit.failures import refused
-from llmtoken.audit.reader import Reader
+from llmtoken.audit.editor import Editor
 from llmtoken.audit.schema import FIELDS, bodies, calls, heartbeat
 from llmtoken.call import Call, Record
 from llmtoken.errors import StorageUnavailable
@@ -45,14 +42,14 @@ _LEAST_TRIAL, _LARGEST_TRIAL = 4096, 16 * 1024 * 1024
 """How much a trial writes, in bytes."""
 
 
-class Audit(Reader):
+class Audit(Editor):
     """Reads and writes the audit, from any thread. One per SQLite file, any number per PostgreSQL database."""
 
     def __init__(self, connections: Connections, counters: Counters) -> None:
         super().__init__(connections)
         self._counters, self._counters_known = counters, True
         self._watch = Watch(counters.instance)
-        self._turn = threading.Lock()
+        self._turn = threading.RLock()
         self._file = identity(connections.path)
         # Each database's own way to say: insert what isn't there yet, and tell which that was.
         insert_or_skip = sqlite.insert if connections.writer.dialect.name == "sqlite" else postgresql.insert
@@ -169,19 +166,27 @@ class Audit(Reader):
     def _writing(self, size: int) -> Iterator[Connection]:
         """One transaction of about `size` bytes, committed at the end."""
         with self._turn:
-            self._require_open()
-            self._reopen_if_replaced()
             took = False
             try:
-                with self._connections.writer.begin() as connection:
+                with self._changing() as connection:
                     yield connection
                 took = True
-            except (DBAPIError, PoolTimeout) as error:
-                raise refused("The audit can't be written now", error) from error
             finally:
                 self._took_last, self._last_at = took, time.monotonic()
                 self._refused_bytes = 0 if took else size
                 self._counters_known = self._counters_known and took
+
+    @contextmanager
+    def _changing(self) -> Iterator[Connection]:
+        with self._turn:
+            self._require_open()
+            self._reopen_if_replaced()
+            with super()._changing() as connection:
+                yield connection
+
+    def _give_back(self) -> bool:
+        with self._turn:
+            return super()._give_back()
 
     def _reopen_if_replaced(self) -> None:
         """A deleted file still takes rows, which are gone later: never acknowledge into one."""

@@ -186,6 +186,41 @@ def verify(
         raise typer.Exit(1)
 
 
+@audit_app.command()
+def prune(
+    *,
+    bodies: Annotated[
+        str | None, typer.Option(help="Delete bodies of calls older than this: 30d, 12h.", show_default="retain_bodies")
+    ] = None,
+    calls: Annotated[
+        str | None, typer.Option(help="Delete calls older than this, at least 1d.", show_default="retain_calls")
+    ] = None,
+    size: Annotated[
+        int | None,
+        typer.Option(
+            "--bytes", help="Delete the oldest until the database holds no more.", show_default="retain_bytes"
+        ),
+    ] = None,
+    show_log: Annotated[bool, typer.Option("--log", help="Show what was deleted so far, and delete nothing.")] = False,
+    database: Annotated[
+        str | None,
+        typer.Option(help="Path of the SQLite file, or a SQLAlchemy URL.", show_default="the configured database"),
+    ] = None,
+    config: ConfigFile = None,
+    as_json: Json = False,
+) -> None:
+    """Delete old bodies and calls, also while a collector runs. Counters keep what they stand at."""
+    from llmtoken.cli.prune import prune as run
+    from llmtoken.cli.prune import show_log as run_log
+    from llmtoken.config import load
+
+    settings = load(config, database=database, retain_bodies=bodies, retain_calls=calls, retain_bytes=size)
+    if show_log:
+        run_log(settings, as_json=as_json)
+    else:
+        run(settings, as_json=as_json)
+
+
 @app.command()
 def check_config(config: ConfigFile = None, as_json: Json = False) -> None:
     """Show every setting, its value and where that comes from. Secrets are masked."""
