@@ -83,14 +83,12 @@ def prune(
     *,
     pause: Callable[[float], bool],
     advanced: Callable[[Progress], None] | None = None,
-    now: datetime | None = None,
 ) -> Summary:
     """Delete whatever the rules say. `pause` waits so many seconds, and says whether to go on."""
-    moment = now or datetime.now(UTC)
     with store.reading() as connection:
         used_before, can_shrink = space.used(connection), space.can_shrink(connection)
-    run = _Run(store, moment, pause, advanced)
-    done = [run.follow(step) for step in _steps(rules, moment)]
+    run = _Run(store, pause, advanced)
+    done = [run.follow(step) for step in _steps(rules, datetime.now(UTC))]
     while run.goes_on and store.give_back():
         run.goes_on = pause(_SLOW)
     with store.reading() as connection:
@@ -159,13 +157,12 @@ class _Run:
     def __init__(
         self,
         store: Store,
-        now: datetime,
         pause: Callable[[float], bool],
         advanced: Callable[[Progress], None] | None,
     ) -> None:
         self.kept: set[int] = set()
         self.goes_on = True
-        self._store, self._now, self._pause, self._advanced = store, now, pause, advanced
+        self._store, self._pause, self._advanced = store, pause, advanced
         self._rows = _FIRST
 
     def follow(self, step: _Step) -> Progress:
@@ -205,7 +202,7 @@ class _Run:
                 _delete_bodies(connection, found) if step.deleted == "bodies" else self._calls(connection, step, found)
             )
             if gone:
-                prunings.note(connection, Pruned.of(step.rule, step.deleted, gone, self._now))
+                prunings.note(connection, Pruned.of(step.rule, step.deleted, gone, datetime.now(UTC)))
         self._breathe(time.monotonic() - began)
         return len(gone)
 
