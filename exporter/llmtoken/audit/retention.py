@@ -58,7 +58,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What was deleted, by rule; calls that stay because a younger one relies on them; bytes in use, and on disk."""
+    """What was deleted, by rule; how many calls stay because a younger one relies on them; bytes in use."""
 
     done: tuple[Progress, ...]
     kept: int
