@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import threading
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
 
-from support.differential import ENDED, Notes, Routes, Scene, dissect, routes
+from support.differential import ENDED, Notes, Routes, Scene, dissect
 from support.stage import request
 from support.wire import Head, Wire
 
@@ -21,12 +20,6 @@ OK = b"HTTP/1.1 200 OK\r\n" + DATE
 CLOSE = "Connection: close"
 CHUNKED = "Transfer-Encoding: chunked"
 TWO_CHUNKS = b"2\r\nfi\r\n2\r\nne\r\n"
-
-
-@pytest.fixture(scope="module")
-def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Routes]:
-    with routes(tmp_path_factory.mktemp("traefik")) as routes_:
-        yield routes_
 
 
 # ── An upstream that breaks off ─────────────────────────────────────────────────────────

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
-from support.differential import Notes, Routes, Scene, dissect, routes
+from support.differential import Notes, Routes, Scene, dissect
 from support.stage import request
 from support.wire import Head, Wire
 
@@ -24,12 +24,6 @@ OK = b"HTTP/1.1 200 OK\r\n" + DATE
 FINE = OK + b"Content-Length: 4\r\n\r\nfine"
 CLOSE = "Connection: close"
 CHUNKED = "Transfer-Encoding: chunked"
-
-
-@pytest.fixture(scope="module")
-def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Routes]:
-    with routes(tmp_path_factory.mktemp("traefik")) as routes_:
-        yield routes_
 
 
 def simple(sent: bytes, answer: bytes, *, close: bool = False, framed: bool = True) -> Callable[[Notes], Scene]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 
 import pytest
 
-from support.differential import ENDED, Notes, Routes, Scene, dissect, routes
+from support.differential import ENDED, Notes, Routes, Scene, dissect
 from support.stage import request
 from support.wire import Head, Wire
 
@@ -15,12 +14,6 @@ PATIENCE = 30
 OK = b"HTTP/1.1 200 OK\r\nDate: Mon, 01 Jan 2024 00:00:00 GMT\r\n"
 FINE = OK + b"Content-Length: 4\r\n\r\nfine"
 CHUNKED = "Transfer-Encoding: chunked"
-
-
-@pytest.fixture(scope="module")
-def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Routes]:
-    with routes(tmp_path_factory.mktemp("traefik")) as routes_:
-        yield routes_
 
 
 @pytest.mark.parametrize("how", ["end", "close", "reset"])

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from support.collector import wait_for
-from support.differential import SETTLED, Notes, Routes, Scene, dissect, routes, settled
+from support.differential import SETTLED, Notes, Routes, Scene, dissect, settled
 from support.stage import request
 from support.wire import Head, Wire
 
@@ -24,12 +24,6 @@ OK = b"HTTP/1.1 200 OK\r\nDate: Mon, 01 Jan 2024 00:00:00 GMT\r\n"
 FINE = OK + b"Content-Length: 4\r\n\r\nfine"
 CLOSE = "Connection: close"
 CHUNKED = "Transfer-Encoding: chunked"
-
-
-@pytest.fixture(scope="module")
-def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Routes]:
-    with routes(tmp_path_factory.mktemp("traefik")) as routes_:
-        yield routes_
 
 
 # ── Slow uploads ────────────────────────────────────────────────────────────────────────

@@ -8,15 +8,13 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.collector import wait_for
-from support.differential import Notes, Routes, Scene, dissect, routes
+from support.differential import Notes, Routes, Scene, dissect
 from support.stage import request
 from support.wire import Head, Wire
 
@@ -150,12 +148,6 @@ def exchanges(draw: st.DrawFn) -> Exchange:
     cut = draw(st.integers(0, len(answered.pieces) - 1)) if breaks else None
     target = "/" + draw(tokens) + draw(st.sampled_from(["", "?", "?a=1&b=%20", "/%2F"]))
     return Exchange(method, target, asked, status, answered, draw(st.integers(0, 2)), trailers, cut)
-
-
-@pytest.fixture(scope="module")
-def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Routes]:
-    with routes(tmp_path_factory.mktemp("traefik")) as routes_:
-        yield routes_
 
 
 @settings(max_examples=EXAMPLES, deadline=None, print_blob=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from support.differential import Notes, Routes, Scene, dissect, routes
+from support.differential import Notes, Routes, Scene, dissect
 from support.stage import request
 from support.traefik import TraefikError
 from support.wire import Head, Wire
@@ -16,12 +16,6 @@ from support.wire import Head, Wire
 PATIENCE = 30
 OK = b"HTTP/1.1 200 OK\r\nDate: Mon, 01 Jan 2024 00:00:00 GMT\r\n"
 CHUNKED = "Transfer-Encoding: chunked"
-
-
-@pytest.fixture(scope="module")
-def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Routes]:
-    with routes(tmp_path_factory.mktemp("traefik")) as routes_:
-        yield routes_
 
 
 def another_route(both: Routes) -> None:

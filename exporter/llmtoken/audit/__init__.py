@@ -7,10 +7,12 @@ What is in the tables and how to query them: docs/audit.md.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from llmtoken.audit import migrate
 from llmtoken.audit.balance import Balance
 from llmtoken.audit.check import Check
-from llmtoken.audit.connect import connect, connect_beside, connect_read_only, shown
+from llmtoken.audit.connect import Connections, connect, connect_beside, connect_read_only, shown
 from llmtoken.audit.counters import Counters
 from llmtoken.audit.editor import Editor
 from llmtoken.audit.failures import explained
@@ -63,25 +65,22 @@ def open(database: str, *, instance: str = "", busy_timeout: float = 5.0) -> Aud
 
 def open_beside(database: str, *, busy_timeout: float = 30.0) -> Editor:
     """Open `database` to change what is stored, while a collector may be using it. Raises `DatabaseError` likewise."""
-    with explained(shown(database)):
-        connections = connect_beside(database, busy_timeout=busy_timeout)
-        try:
-            with connections.reader.connect() as connection:
-                migrate.require_newest(connection)
-        except BaseException:
-            connections.close()
-            raise
-    return Editor(connections)
+    return Editor(_present(database, connect_beside, busy_timeout))
 
 
 def open_read_only(database: str, *, busy_timeout: float = 5.0) -> Reader:
     """Open `database` for reading alone, also while a collector uses it. Raises `DatabaseError`."""
+    return Reader(_present(database, connect_read_only, busy_timeout))
+
+
+def _present(database: str, connect_to: Callable[..., Connections], busy_timeout: float) -> Connections:
+    """Connections to a database that is there, in the form that this version knows."""
     with explained(shown(database)):
-        connections = connect_read_only(database, busy_timeout=busy_timeout)
+        connections = connect_to(database, busy_timeout=busy_timeout)
         try:
             with connections.reader.connect() as connection:
                 migrate.require_newest(connection)
         except BaseException:
             connections.close()
             raise
-    return Reader(connections)
+    return connections
