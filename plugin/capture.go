@@ -56,28 +56,31 @@ const (
 
 // ── The request ──────────────────────────────────────────────────────────────────────────
 
-// tapLarge taps a body of unknown length, or one that is longer than what is kept of it; or any other, which
-// ServeHTTP does in less.
+// tapLarge taps a body of unknown length, or one that is longer than what is kept of it. ServeHTTP taps the others.
 //
 // Behind the announced length the end is certain, and the body must not be asked for it: the server closes it as
 // soon as the reply begins, and the transport, which looks for the end after it has sent all, would take the
 // error for a broken request and cut the reply short. Plain Traefik does. An unknown end stays the end, because
 // a MultiReader's is final.
 func tapLarge(x *exchange, req *http.Request) {
-	length := x.requestLength
-	if length < 0 {
-		length = math.MaxInt64
-	}
-	x.requestRest = &io.LimitedReader{R: req.Body, N: length}
+	x.requestRest = &io.LimitedReader{R: req.Body, N: atMost(x.requestLength)}
 	head := io.LimitReader(x.requestRest, x.middleware.config.MaxRequestBody)
 	req.Body = io.NopCloser(io.MultiReader(io.TeeReader(head, x.requestCopy), x.requestRest))
+}
+
+// atMost is how long a body of that announced length can be.
+func atMost(length int64) int64 {
+	if length < 0 { // it wasn't announced
+		return math.MaxInt64
+	}
+	return length
 }
 
 // lookCloser does what only some configurations ask for: keep the headers that may say who is calling, and
 // ask the transport which server it takes.
 func lookCloser(x *exchange, req *http.Request) *http.Request {
 	config := x.middleware.config
-	if config.ConsumerHeader != "" || config.ConsumerFromKey != "" {
+	if identifies(config) {
 		x.caller = req.Header.Clone()
 	}
 	if !config.CaptureUpstream {
@@ -94,10 +97,7 @@ func lookCloser(x *exchange, req *http.Request) *http.Request {
 // waits for a read in progress and ends all others; then only the copy of what was read last may be on its way.
 func settleRequest(x *exchange) {
 	x.unread = true
-	whole := x.requestLength
-	if whole < 0 {
-		whole = math.MaxInt64
-	}
+	whole := atMost(x.requestLength)
 	if body, ok := x.requestRest.R.(io.Closer); ok {
 		_ = body.Close()
 	}
@@ -226,7 +226,7 @@ func finish(x *exchange) {
 // conclude tells how an exchange ended that did not simply go through. A panic of ours stays here, while the
 // proxy's goes on its way.
 func conclude(x *exchange) {
-	defer guard(x)
+	defer guard()
 	if x.steps != begun+returned {
 		x.Aborted = blame(x)
 	}
@@ -251,7 +251,7 @@ func blame(x *exchange) string {
 	return "upstream"
 }
 
-func guard(x *exchange) {
+func guard() {
 	if problem := recover(); problem != nil {
 		log.Printf("llmtoken: an exchange could not be read to its end: %v", problem)
 	}

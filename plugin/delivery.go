@@ -179,7 +179,7 @@ func (s *sender) post(lines []byte) answer {
 	if a.delivered() {
 		a.rejected = rejections(body)
 		s.toldLock.Lock()
-		s.told = told.Dropped + told.Failed
+		s.told = told.lost()
 		s.toldLock.Unlock()
 	}
 	return a

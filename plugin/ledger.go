@@ -69,11 +69,9 @@ func (l *ledger) now(sequence int64) account {
 }
 
 // lost is how many reports were.
-func (l *ledger) lost() int64 {
-	l.lock.Lock()
-	defer l.lock.Unlock()
-	return l.total.Dropped + l.total.Failed
-}
+func (l *ledger) lost() int64 { return l.now(0).lost() }
+
+func (a account) lost() int64 { return a.Dropped + a.Failed }
 
 // header is the account as a batch carries it.
 func (a account) header() string {

@@ -61,16 +61,16 @@ func New(ctx context.Context, next http.Handler, config *Config, name string) (h
 
 // special configurations need more to be looked at than what every request is looked at for.
 func special(config *Config) bool {
-	return config.CaptureUpstream || config.ConsumerHeader != "" || config.ConsumerFromKey != ""
+	return config.CaptureUpstream || identifies(config)
+}
+
+// identifies says whether it matters who is calling.
+func identifies(config *Config) bool {
+	return config.ConsumerHeader != "" || config.ConsumerFromKey != ""
 }
 
 // ServeHTTP passes the request on, and reports it when it is over.
 func (m *Middleware) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
-	header := req.Header
-	if header["Upgrade"] != nil {
-		passUpgrade(m, rw, req)
-		return
-	}
 	x, ok := m.stock.Get().(*exchange)
 	if !ok {
 		x = makeExchanges(m, 1)
@@ -82,6 +82,7 @@ func (m *Middleware) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	x.Method = req.Method
 	x.Host = req.Host
 	x.Path = req.RequestURI
+	header := req.Header
 	x.contentType = header["Content-Type"]
 	x.contentEncoding = header["Content-Encoding"]
 	length := req.ContentLength
@@ -96,34 +97,23 @@ func (m *Middleware) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	if m.special {
 		req = lookCloser(x, req)
 	}
+	if header["Upgrade"] != nil {
+		passUntapped(x, req)
+		return
+	}
 	// Deferred, because the proxy leaves by a panic when the client or the upstream goes away.
 	defer finish(x)
 	m.next.ServeHTTP(x, req)
 	x.steps += returned
 }
 
-// passUpgrade lets a request pass that may go over to another protocol, which needs the connection itself. Compiled
-// code can't see through an interpreted wrapper to the Hijacker beneath, so the reply goes by untapped.
-func passUpgrade(m *Middleware, rw http.ResponseWriter, req *http.Request) {
-	x := makeExchanges(m, 1)
+// passUntapped lets a request pass that may go over to another protocol, which needs the connection itself. Compiled
+// code can't see through an interpreted wrapper to the Hijacker beneath, so the reply goes by.
+func passUntapped(x *exchange, req *http.Request) {
 	x.untapped = true
 	x.steps = begun
-	x.start = time.Now()
-	x.request = req
-	x.Method = req.Method
-	x.Host = req.Host
-	x.Path = req.RequestURI
-	x.contentType = req.Header["Content-Type"]
-	x.contentEncoding = req.Header["Content-Encoding"]
-	x.requestLength = req.ContentLength
-	if x.requestLength != 0 {
-		tapLarge(x, req)
-	}
-	if m.special {
-		req = lookCloser(x, req)
-	}
 	defer finish(x)
-	m.next.ServeHTTP(rw, req)
+	x.middleware.next.ServeHTTP(x.ResponseWriter, req)
 	x.steps += returned
 }
 

@@ -31,9 +31,9 @@ type shipping struct {
 
 func (s shipping) key() string { return fmt.Sprintf("%+v", s) }
 
-// sender queues the exchanges of all middlewares with the same shipping, writes them into batches and delivers
-// those, from a goroutine; with a spool, batches go to files, and a second goroutine delivers these. It outlives
-// the middlewares: Traefik makes those anew on every change of its dynamic configuration.
+// sender queues the reports of all middlewares with the same shipping (clerk), writes them into batches and delivers
+// those (loop), each from a goroutine of its own; with a spool, batches go to files, and a third delivers these
+// (emptySpool). It outlives the middlewares: Traefik makes those anew on every change of its dynamic configuration.
 type sender struct {
 	shipping
 	client *http.Client
@@ -133,7 +133,7 @@ func (s *sender) account() account {
 	return s.ledger.now(sequence)
 }
 
-// ── The goroutine ────────────────────────────────────────────────────────────────────────
+// ── The goroutines ───────────────────────────────────────────────────────────────────────
 
 // run keeps a loop going until it says that it is over; a panic in a goroutine would end Traefik.
 func (s *sender) run(loop func() bool) {

@@ -1,10 +1,7 @@
 """`llmtoken audit`: what it prints and how it ends."""
 
 import json
-import os
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,6 +14,7 @@ from llmtoken import audit
 from llmtoken.cli import app
 from llmtoken.errors import ConfigError
 from support.records import record
+from support.terminal import needs_terminal, shown_on_a_terminal
 
 
 @pytest.fixture
@@ -97,24 +95,9 @@ def test_prune_says_what_it_deleted_and_shows_no_progress_on_a_pipe(aged: str) -
     assert done.stderr == ""
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
+@needs_terminal
 def test_prune_shows_progress_on_a_terminal(aged: str) -> None:
-    leader, follower = os.openpty()
-    with os.fdopen(leader, "rb", buffering=0) as screen:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "llmtoken", "audit", "prune", "--calls", "30d", "--database", aged],
-            stdout=subprocess.DEVNULL,
-            stderr=follower,
-            env={**os.environ, "TERM": "xterm", "COLUMNS": "120"},
-        )
-        os.close(follower)
-        shown = b""
-        try:
-            while piece := screen.read(4096):
-                shown += piece
-        except OSError:  # the terminal is gone with its last program
-            pass
-        assert process.wait() == 0
+    shown = shown_on_a_terminal("audit", "prune", "--calls", "30d", "--database", aged)
     assert b"calls, retain_calls = 30d" in shown
     assert b"1/1" in shown
 

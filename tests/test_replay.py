@@ -24,6 +24,7 @@ from llmtoken.replay import Summary, destination, open_source, replay
 from support import collector, recordings
 from support.collector import wait_for
 from support.needs import corpus
+from support.terminal import needs_terminal, shown_on_a_terminal
 
 REQUEST = '{"model": "gpt-4o", "messages": [{"role": "user", "content": "Hi"}]}'
 REPLY = (
@@ -421,23 +422,8 @@ def test_the_command_ends_with_2_when_it_can_not_begin(tmp_path: Path) -> None:
     assert not (tmp_path / "a.db").exists()
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
+@needs_terminal
 def test_the_command_shows_progress_on_a_terminal(tmp_path: Path) -> None:
-    leader, follower = os.openpty()
-    with os.fdopen(leader, "rb", buffering=0) as screen:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "llmtoken", "replay", corpus(), "--to", tmp_path / "a.db"],
-            stdout=subprocess.DEVNULL,
-            stderr=follower,
-            env={**os.environ, "TERM": "xterm", "COLUMNS": "120"},
-        )
-        os.close(follower)
-        shown = b""
-        try:
-            while piece := screen.read(4096):
-                shown += piece
-        except OSError:  # the terminal is gone with its last program
-            pass
-        assert process.wait() == 0
+    shown = shown_on_a_terminal("replay", corpus(), "--to", tmp_path / "a.db")
     assert b"exchanges," in shown
     assert b"/s" in shown

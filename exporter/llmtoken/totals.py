@@ -71,16 +71,14 @@ def labels(call: Call) -> Labels:
 def plus_call(sums: Sums, call: Call) -> Sums:
     """The sums with one call more. Tokens without a price are what makes a call unpriced."""
     unpriced = call.cost is None and bool(call.input_tokens or call.output_tokens)
-    return Sums(
-        sums.calls + 1,
-        sums.unpriced_calls + unpriced,
-        _plus(sums.input_tokens, call.input_tokens),
-        _plus(sums.output_tokens, call.output_tokens),
-        _plus(sums.cache_read_input_tokens, call.cache_read_input_tokens),
-        _plus(sums.cache_write_input_tokens, call.cache_write_input_tokens),
-        _plus(sums.reasoning_output_tokens, call.reasoning_output_tokens),
-        plus_cost(sums.cost, call.cost),
+    tokens = (
+        call.input_tokens,
+        call.output_tokens,
+        call.cache_read_input_tokens,
+        call.cache_write_input_tokens,
+        call.reasoning_output_tokens,
     )
+    return plus(sums, Sums(1, int(unpriced), *tokens, call.cost))
 
 
 def plus(one: Sums, other: Sums) -> Sums:

@@ -33,6 +33,10 @@ Port = Annotated[
     int | None, typer.Option(min=0, max=65535, help="Port of the collector; 0 takes a free one.", show_default="8000")
 ]
 Data = Annotated[Path, typer.Option("--data", help="Folder for the database, logs and generated files.")]
+Database = Annotated[
+    str | None,
+    typer.Option(help="Path of the SQLite file, or a SQLAlchemy URL.", show_default="the configured database"),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
@@ -172,10 +176,7 @@ def explain(
 @audit_app.command()
 def verify(
     *,
-    database: Annotated[
-        str | None,
-        typer.Option(help="Path of the SQLite file, or a SQLAlchemy URL.", show_default="the configured database"),
-    ] = None,
+    database: Database = None,
     config: ConfigFile = None,
     as_json: Json = False,
 ) -> None:
@@ -202,10 +203,7 @@ def prune(
         ),
     ] = None,
     show_log: Annotated[bool, typer.Option("--log", help="Show what was deleted so far, and delete nothing.")] = False,
-    database: Annotated[
-        str | None,
-        typer.Option(help="Path of the SQLite file, or a SQLAlchemy URL.", show_default="the configured database"),
-    ] = None,
+    database: Database = None,
     config: ConfigFile = None,
     as_json: Json = False,
 ) -> None:
