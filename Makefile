@@ -63,7 +63,7 @@ format: $(VENV)/.dev ## Put the Python and Go sources in shape
 
 .PHONY: requirements
 requirements: $(VENV)/.dev ## Pin the newest packages that pyproject.toml allows
-	@$(call pin,base,) && $(call pin,up,--extra up) && $(call pin,dev,--extra dev)
+	@$(call pin,base,) && $(call pin,image,--extra postgresql --extra otlp --extra browse) && $(call pin,up,--extra up) && $(call pin,dev,--extra dev)
 
 pin = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-emit-index-url --no-annotate \
 	--custom-compile-command "make requirements" $(2) pyproject.toml -o requirements/$(1).txt
