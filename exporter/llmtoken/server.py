@@ -38,6 +38,7 @@ from llmtoken.errors import (
     LlmtokenError,
     NotFound,
     NotJSON,
+    QueryError,
     QueueFull,
     ReportError,
     TooLarge,
@@ -56,6 +57,7 @@ _STATUS: tuple[tuple[type[LlmtokenError], int], ...] = (
     (TooLarge, 413),
     (NotJSON, 400),
     (ReportError, 422),
+    (QueryError, 422),
     (QueueFull, 429),
     (Unavailable, 503),
 )

@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import fields
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 
 import pytest
@@ -93,17 +93,6 @@ def test_a_tiny_cost_is_shown_in_digits_not_in_powers_of_ten(store: Audit) -> No
 
 def test_an_unknown_request_id_is_nobodys(store: Audit) -> None:
     assert store.call("nobody") is None
-
-
-def test_the_latest_calls_come_newest_first_also_when_they_arrived_in_another_order(store: Audit) -> None:
-    start = datetime(2026, 1, 1, tzinfo=UTC)
-    store.write([record(f"r{day}", started_at=start + timedelta(days=day)) for day in (3, 1, 4, 2)])
-    assert [call["request_id"] for call in store.latest(3)] == ["r4", "r3", "r2"]
-
-
-def test_calls_of_the_same_moment_come_in_the_order_of_their_arrival(store: Audit) -> None:
-    store.write([record("first"), record("second")])
-    assert [call["request_id"] for call in store.latest(2)] == ["second", "first"]
 
 
 def test_totals_are_the_sums_of_what_is_known(store: Audit) -> None:

@@ -45,7 +45,7 @@ def deleted(summary: Summary) -> list[tuple[str, int]]:
 
 
 def ids(store: Audit) -> set[str]:
-    return {row["request_id"] for row in store.latest(10_000)}
+    return {row["request_id"] for row in store.every()}
 
 
 def with_bodies(store: Audit) -> set[str]:

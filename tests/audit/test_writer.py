@@ -99,7 +99,7 @@ def test_a_full_database_stores_nothing_of_the_batch(store: Audit) -> None:
     with full(store), pytest.raises(StorageUnavailable, match="full") as refusal:
         store.write([record("small"), record("big", response_body=BIG)])
     assert refusal.value.retry_after > 0
-    assert [call["request_id"] for call in store.latest(9)] == ["before"]
+    assert [call["request_id"] for call in store.list(limit=9).calls] == ["before"]
 
 
 def test_writing_goes_on_when_there_is_room_again(store: Audit) -> None:
@@ -152,7 +152,7 @@ def test_writing_goes_on_when_a_moved_file_is_back(store: Audit, database: str) 
         store.write([record("refused")])
     move(f"{database}.moved", database)
     store.write([record("after")])
-    assert [call["request_id"] for call in store.latest(9)] == ["after", "before"]
+    assert [call["request_id"] for call in store.list(limit=9).calls] == ["after", "before"]
 
 
 def test_a_refusal_tells_nothing_of_what_was_said(store: Audit) -> None:
@@ -227,7 +227,7 @@ def test_readers_never_fail_and_never_see_half_a_batch_while_rows_are_written(st
         try:
             while not done.is_set():
                 seen.append(store.count())
-                store.latest(5)
+                store.list(limit=5)
         except StorageUnavailable as error:
             failures.append(error)
 
@@ -249,7 +249,7 @@ def test_readers_do_not_make_the_log_grow(store: Audit, database: str) -> None:
     numbers = itertools.count()
     for _ in range(50):
         store.write([record(f"r{next(numbers)}", response_body="x" * 100_000)])
-        store.latest(3)
+        store.list(limit=3)
         store.call("r0", bodies=True)
     assert Path(f"{database}-wal").stat().st_size < 2_000_000
 

@@ -16,6 +16,8 @@ from llmtoken.audit.connect import Connections, connect, connect_beside, connect
 from llmtoken.audit.counters import Counters
 from llmtoken.audit.editor import Editor
 from llmtoken.audit.failures import explained
+from llmtoken.audit.filter import Filter
+from llmtoken.audit.listing import Page
 from llmtoken.audit.pruner import Pruner
 from llmtoken.audit.prunings import Pruned
 from llmtoken.audit.reader import Reader
@@ -27,6 +29,8 @@ __all__ = [
     "Balance",
     "Check",
     "Editor",
+    "Filter",
+    "Page",
     "Progress",
     "Pruned",
     "Pruner",

@@ -1,8 +1,9 @@
-"""Reading the audit back: one call, the latest ones, sums."""
+"""Reading the audit back: one call, pages of them, sums."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import builtins
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Self
 
@@ -10,13 +11,16 @@ from sqlalchemy import Column, Connection, Row, Select, func, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from llmtoken.audit import balance, calibration, prunings, values
+from llmtoken.audit import balance, calibration, listing, prunings, values
 from llmtoken.audit.balance import Balance
 from llmtoken.audit.calibration import Lesson
 from llmtoken.audit.connect import Connections, size
 from llmtoken.audit.failures import refused
+from llmtoken.audit.filter import Filter
+from llmtoken.audit.listing import Page
 from llmtoken.audit.prunings import Pruned
 from llmtoken.audit.schema import FIELDS, TOKENS, bodies, calls
+from llmtoken.audit.usage import usage
 from llmtoken.errors import StorageUnavailable
 
 _PIECE = 16
@@ -60,11 +64,50 @@ class Reader:
             found: str | None = connection.execute(query.where(calls.c.counted_by != calls.c.request_id)).scalar()
         return found
 
-    def latest(self, limit: int) -> list[dict[str, Any]]:
-        """The calls that started last, newest first, each as `call` gives it without bodies."""
-        query = _select().order_by(calls.c.started_at.desc(), calls.c.id.desc()).limit(limit)
+    def list(
+        self, which: Filter | None = None, limit: int = 100, cursor: str | None = None, *, bodies: bool = False
+    ) -> Page:
+        """A page of the calls that fit, newest first, each as `call` gives it.
+
+        `cursor` is the `next_cursor` of the page before; a call that arrives meanwhile neither repeats
+        nor hides another. Raises `QueryError`: a limit or a cursor that isn't one.
+        """
+        query = _select(calls.c.id, with_bodies=bodies)
         with self._reading() as connection:
-            return [_readable(row) for row in connection.execute(query)]
+            rows = connection.execute(listing.page(query, which or Filter(), limit, cursor)).all()
+        more = listing.cursor_behind(rows[limit - 1]) if len(rows) > limit else None
+        found = [_readable(row) for row in rows[:limit]]
+        for call in found:
+            del call["id"]
+        return Page(found, more)
+
+    def pages(
+        self, which: Filter | None = None, cursor: str | None = None, *, size: int = listing.MOST, bodies: bool = False
+    ) -> Iterator[Page]:
+        """All pages from `cursor` on. Whoever keeps the last `next_cursor` can go on there later.
+
+        Each page is read when it is asked for, so that a reader that takes its time holds nothing back.
+        """
+        if bodies:
+            size = min(size, _PIECE)
+        while True:
+            page = self.list(which, size, cursor, bodies=bodies)
+            yield page
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    def usage(self, which: Filter | None = None, group_by: Sequence[str] = ()) -> builtins.list[dict[str, Any]]:
+        """What the calls that fit add up to, a row for each group; without `group_by`, one row for all.
+
+        `group_by`: one of `hour`, `day`, `month` (UTC), and any of what calls are filtered by: `model`,
+        `response_model`, `provider`, `operation`, `consumer`, `status`, `error`. A row has those first,
+        `None` where nobody knows; then `calls`, `errors`, all tokens (`None` where no call said),
+        `estimated_calls` (tokens that we counted), `cost` (US dollars, exact digits as a string) and
+        `unpriced_calls` (tokens, but no price). Ordered by time, then by calls. Raises `QueryError`.
+        """
+        with self._reading() as connection:
+            return usage(connection, which or Filter(), group_by)
 
     def every(self) -> Iterator[dict[str, Any]]:
         """Every call with its bodies, as `call` gives them, in order of arrival.
@@ -99,12 +142,12 @@ class Reader:
         with self._reading() as connection:
             return balance.verify(connection)
 
-    def prunings(self, limit: int) -> list[Pruned]:
+    def prunings(self, limit: int) -> builtins.list[Pruned]:
         """What was deleted, newest first; see `llmtoken.audit.prunings`."""
         with self._reading() as connection:
             return prunings.log(connection, limit)
 
-    def lessons(self) -> list[Lesson]:
+    def lessons(self) -> builtins.list[Lesson]:
         """What was learned about counting; see `llmtoken.audit.calibration`."""
         with self._reading() as connection:
             return calibration.load(connection)

@@ -1,0 +1,137 @@
+"""Which calls a question is about: one frozen value that API, command line and landing page share.
+
+Owns what may be asked for, how it is written, and what is said when it is written wrong. Must not
+know how calls are listed or added up.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema, model_validator
+from sqlalchemy import ColumnElement
+
+from llmtoken.audit import values
+from llmtoken.audit.schema import calls
+from llmtoken.config import age
+from llmtoken.errors import QueryError
+
+
+def _given(value: Any) -> Any:
+    """An empty text is what a form sends for a field that nobody filled in."""
+    return None if value == "" else value
+
+
+def _moment(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return values.instant(value)
+    if not isinstance(value, str) or not value:
+        return _given(value)
+    try:
+        return datetime.now(UTC) - age(value)
+    except (ValueError, OverflowError):
+        pass
+    try:
+        return values.instant(datetime.fromisoformat(value))
+    except ValueError:
+        raise ValueError(
+            f"{value!r} isn't a time: write 2026-01-31, 2026-01-31T12:00:00Z, or how long ago, such as 7d or 12h"
+        ) from None
+
+
+def _status(value: Any) -> Any:
+    text = str(value).lower() if value is not None else ""
+    if text and re.fullmatch(r"[1-9]xx|[1-9][0-9]{2}", text, re.ASCII) is None:
+        raise ValueError(f"{value!r} isn't a status: write a number such as 429, or a class such as 5xx")
+    return text or None
+
+
+def _error(value: Any) -> Any:
+    return {"true": True, "false": False, "": None}.get(value, value) if isinstance(value, str) else value
+
+
+def _text(example: str, description: str) -> Any:
+    return Field(None, description=description, examples=[example])
+
+
+Moment = Annotated[datetime | None, BeforeValidator(_moment), WithJsonSchema({"type": "string"})]
+Text = Annotated[str | None, BeforeValidator(_given), WithJsonSchema({"type": "string"})]
+Status = Annotated[str | None, BeforeValidator(_status), WithJsonSchema({"type": "string"})]
+Error = Annotated[bool | str | None, BeforeValidator(_error), WithJsonSchema({"type": "string"})]
+
+
+class Filter(BaseModel):
+    """Calls that fit everything that is given; `None` asks for nothing. Texts must match as a whole."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    since: Moment = _text(
+        "2026-01-31", "Calls that came in then or later: a date or time (UTC unless it says), or an age: `7d`, `12h`."
+    )
+    until: Moment = _text("2026-02-28T12:00:00Z", "Calls that came in before; written like `since`.")
+    model: Text = _text("gpt-4o", "Model that was asked for (`request_model`).")
+    response_model: Text = _text("gpt-4o-2024-08-06", "Model that answered.")
+    provider: Text = _text("openai", "Whose API it is (`provider_name`).")
+    operation: Text = _text("chat", "What was asked for (`operation_name`).")
+    consumer: Text = _text("team-search", "Who asked.")
+    status: Status = _text("5xx", "HTTP status of the reply: a number, or a class such as `4xx`.")
+    error: Error = _text("true", "`true`: calls that failed; `false`: calls that didn't; else this `error_type`.")
+
+    @model_validator(mode="after")
+    def _has_room(self) -> Self:
+        if self.since is not None and self.until is not None and self.since >= self.until:
+            raise ValueError("since is not before until, so no call can fit: swap them, or leave one out")
+        return self
+
+    @classmethod
+    def of(cls, **given: Any) -> Self:
+        """A filter from what a person wrote. Raises `QueryError` that says what is wrong, and where."""
+        try:
+            return cls(**given)
+        except ValidationError as error:
+            wrong = "; ".join(
+                ": ".join([*map(str, each["loc"]), each["msg"].removeprefix("Value error, ")])
+                for each in error.errors(include_url=False)
+            )
+            raise QueryError(wrong, hint=f"a filter takes {', '.join(cls.model_fields)}") from error
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """What must be true of a row of `calls`; index-friendly."""
+        found: list[ColumnElement[bool]] = []
+        if self.since is not None:
+            found.append(calls.c.started_at >= self.since)
+        if self.until is not None:
+            found.append(calls.c.started_at < self.until)
+        for name, column in DIMENSIONS.items():
+            wanted = getattr(self, name)
+            if wanted is None:
+                continue
+            if name == "status":
+                found.append(_is_status(wanted))
+            elif isinstance(wanted, bool):
+                found.append(column.is_not(None) if wanted else column.is_(None))
+            else:
+                found.append(column == values.cleaner(column)(wanted))
+        return found
+
+
+DIMENSIONS = {
+    "model": calls.c.request_model,
+    "response_model": calls.c.response_model,
+    "provider": calls.c.provider_name,
+    "operation": calls.c.operation_name,
+    "consumer": calls.c.consumer,
+    "status": calls.c.http_status,
+    "error": calls.c.error_type,
+}
+"""What calls are filtered and grouped by, and where it stands."""
+
+
+def _is_status(wanted: str) -> ColumnElement[bool]:
+    column = calls.c.http_status
+    if wanted.endswith("xx"):
+        first = int(wanted[0]) * 100
+        return column.between(first, first + 99)
+    return column == int(wanted)
