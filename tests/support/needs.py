@@ -29,8 +29,12 @@ def program(name: str, how: str) -> str:
 
 def corpus() -> Path:
     """The recorded exchanges, which are never copied into the repository."""
-    path = SHARED / "corpus" / "dev.jsonl"
-    return path if path.exists() else missing("the recorded corpus", f"it belongs at {path}")
+    return shared("the recorded corpus", SHARED / "corpus" / "dev.jsonl")
+
+
+def shared(what: str, path: Path) -> Path:
+    """Something that lies beside the repository and isn't copied into it."""
+    return path if path.exists() else missing(what, f"it belongs at {path}")
 
 
 def open_files(count: int) -> None:
