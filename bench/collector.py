@@ -1,4 +1,4 @@
-"""What the collector costs and stands: `python bench/collector.py [--only cpu,acknowledgement,scrape,soak] …`.
+"""What the collector costs and stands: `python bench/collector.py [--only cpu,acknowledgement,scrape,size,soak] …`.
 
 cpu: CPU of the server process for each committed report, beside the seed's app (its Python files, taken out of
 ../shared/seed) on the same disk, in turn: small and large exchanges, with the provider's usage and without (then both
@@ -9,6 +9,8 @@ acknowledgement: how long reports wait for their commit when the collector has 7
 
 scrape: what a scrape costs with about 1,000 and 10,000 samples on /metrics, and how much longer reports wait when one
 comes every second (Prometheus: every 15), in turn with none.
+
+size: what a call takes in the database, with its bodies and without.
 
 soak: 2,000,000 reports as fast as they are taken: memory, speed and files as the database grows. Takes a while.
 """
@@ -33,6 +35,7 @@ from reporting.reports import CASES, exchange, post, request
 from reporting.servers import Server, running
 
 from llmtoken import audit, config, payload, reading
+from llmtoken.call import Record
 from llmtoken.count import Counter
 
 BATCH = 50
@@ -46,12 +49,14 @@ GOALS = {  # how many times less CPU than the seed: one a request, 50 a request
 SMALL = CASES["small, usage"]
 SHARE = 0.7
 """Of the load that a collector can bear, for acknowledgements and scrapes."""
+ROWS = 10_000
+"""Calls in a database, to know what one takes."""
 MEBIBYTE = 1 << 20
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="cpu,acknowledgement,scrape", help="which parts (default: %(default)s)")
+    parser.add_argument("--only", default="cpu,acknowledgement,scrape,size", help="which parts (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=2.0, help="load for each measurement (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="measurements of each, in turn (default: %(default)s)")
     parser.add_argument("--case", default="", help="cpu: only exchanges with this in their name")
@@ -59,7 +64,7 @@ def main() -> None:
     parser.add_argument("--reports", type=int, default=2_000_000, help="soak: so many (default: %(default)s)")
     options = parser.parse_args()
     parts = options.only.split(",")
-    if unknown := set(parts) - {"cpu", "acknowledgement", "scrape", "soak"}:
+    if unknown := set(parts) - {"cpu", "acknowledgement", "scrape", "size", "soak"}:
         parser.error(f"there is no part {', '.join(sorted(unknown))}")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -69,6 +74,8 @@ def main() -> None:
             acknowledgement(folder, options.rounds, options.seconds)
         if "scrape" in parts:
             scrape(folder, [int(samples) for samples in options.samples.split(",")], options.rounds, options.seconds)
+        if "size" in parts:
+            size(folder)
         if "soak" in parts:
             soak(folder, options.reports)
 
@@ -114,13 +121,21 @@ def _floor(folder: Path, template: bytes, count: int) -> float:
     """CPU µs a report of parsing, reading and inserting in groups of `BATCH`, in this process and thread."""
     settings, counter = config.load(None), Counter()
     reading.warm_up(settings)
-    bodies = [request([template] * BATCH).partition(b"\r\n\r\n")[2] for _ in range(max(count // BATCH, 2))]
+    bodies = [_body(template) for _ in range(max(count // BATCH, 2))]
     with audit.open(str(folder / f"floor-{uuid4().hex}.db")) as store:
         began = time.process_time()
         for body in bodies:
-            content = payload.parse(body, form="lines", gzipped=False, limit=1 << 30)
-            store.write([reading.read(report, settings, counter).record for report in content.reports])
+            store.write(_records(body, settings, counter))
         return (time.process_time() - began) / store.count() * 1e6
+
+
+def _body(template: bytes) -> bytes:
+    return request([template] * BATCH).partition(b"\r\n\r\n")[2]
+
+
+def _records(body: bytes, settings: config.Settings, counter: Counter) -> list[Record]:
+    content = payload.parse(body, form="lines", gzipped=False, limit=1 << 30)
+    return [reading.read(report, settings, counter).record for report in content.reports]
 
 
 # ── Acknowledgements ────────────────────────────────────────────────────────────────────
@@ -195,6 +210,23 @@ def _scrape(server: Server) -> tuple[bytes, float]:
 
 def _count(exposition: bytes) -> int:
     return sum(not line.startswith(b"#") for line in exposition.splitlines())
+
+
+# ── Size ────────────────────────────────────────────────────────────────────────────────
+
+
+def size(folder: Path) -> None:
+    counter = Counter()
+    print(f"\n{'bytes of the database for each call':36} {'bodies kept':>12} {'dropped':>12}")
+    for name in ("small, usage", "large, usage"):
+        sizes = []
+        for capture in ("full", "none"):
+            settings, path = config.load(None, capture_bodies=capture), folder / f"size-{uuid4().hex}.db"
+            with audit.open(str(path)) as store:
+                for _ in range(ROWS // BATCH):
+                    store.write(_records(_body(CASES[name]), settings, counter))
+            sizes.append(path.stat().st_size / ROWS)
+        print(f"{name:36} {sizes[0]:12,.0f} {sizes[1]:12,.0f}", flush=True)
 
 
 # ── Soak ────────────────────────────────────────────────────────────────────────────────

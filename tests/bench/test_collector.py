@@ -17,7 +17,7 @@ BRIEF = ("--rounds=1", "--seconds=0.2", "--case=small, usage", "--samples=300", 
 def said() -> str:
     """What it prints of every part, as briefly as it goes."""
     shared("the seed's app", SHARED / "seed")
-    command = [sys.executable, ROOT / "bench" / "collector.py", *BRIEF, "--only=cpu,acknowledgement,scrape,soak"]
+    command = [sys.executable, ROOT / "bench" / "collector.py", *BRIEF, "--only=cpu,acknowledgement,scrape,size,soak"]
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=300).stdout
 
 
@@ -44,6 +44,13 @@ def test_a_scrape_has_as_many_samples_as_were_asked_for(said: str) -> None:
     lines = said[said.index("A scrape every second") :].splitlines()
     samples = int(lines[2].split()[0].replace(",", ""))
     assert samples >= 300
+
+
+def test_a_call_takes_less_room_without_its_bodies(said: str) -> None:
+    for case, bodies in (("small, usage", 500), ("large, usage", 36_000)):
+        lines = said[said.index("bytes of the database") :]
+        kept, dropped = _numbers(lines, case)
+        assert kept - dropped > bodies
 
 
 def test_every_report_of_the_soak_is_a_row(said: str) -> None:
