@@ -9,11 +9,12 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from uuid import uuid4
+
+from msgspec.structs import fields
 
 from llmtoken import audit
 from llmtoken.call import Call, Record

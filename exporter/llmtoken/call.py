@@ -9,16 +9,16 @@ Must not know how either of them stores or shows it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+
+import msgspec
 
 from llmtoken.inference import Details, Inference, UsageSource
 from llmtoken.report import Report
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class Call(msgspec.Struct, frozen=True, kw_only=True):
     """A row of the audit. Unknown is `None`; durations are seconds; `cost` is US dollars."""
 
     request_id: str
@@ -62,11 +62,10 @@ class Call:
     response_bytes: int | None
     request_truncated: bool | None
     response_truncated: bool | None
-    details: Details = field(default_factory=dict)
+    details: Details = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
+class Record(msgspec.Struct, frozen=True, kw_only=True):
     """A call with its bodies as text, the unit that is committed."""
 
     call: Call

@@ -3,11 +3,12 @@
 A `Body` is text, a JSON value, or a list of events, whatever its framing was; an
 `Exchange` is both bodies with the request line, status and headers around them. Made by
 `decode`, read by `extract`. Must not know providers.
+
+These and what is read from them are msgspec's structs: a frozen dataclass takes five times as long to make.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import msgspec
@@ -23,8 +24,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     `end` is how many bytes of the body, as it went over the wire, had passed when this
     event was whole; `None` when the body was compressed and offsets mean nothing.
 
-    A struct rather than a dataclass because long streams make thousands of them; payloads
-    hold no events, so the garbage collector needn't look.
+    Long streams make thousands of them. Payloads hold no events, so the garbage collector needn't look.
     """
 
     data: Any
@@ -32,8 +32,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     end: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Body:
+class Body(msgspec.Struct, frozen=True, kw_only=True):
     """A captured body after decompression, charset and framing."""
 
     framing: Framing = "empty"
@@ -55,8 +54,7 @@ class Body:
         return self.framing in ("sse", "ndjson", "json_array", "aws_event_stream")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exchange:
+class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     """A decoded request and its reply. Header names are lower-case; `path` has no query."""
 
     method: str | None = None
@@ -70,10 +68,10 @@ class Exchange:
     status: int | None = None
     aborted: str | None = None
     """`client` or `upstream` when the exchange was cut, `""` when it wasn't, `None` when nobody said."""
-    request_headers: dict[str, str] = field(default_factory=dict)
-    response_headers: dict[str, str] = field(default_factory=dict)
-    request: Body = field(default_factory=Body)
-    response: Body = field(default_factory=Body)
+    request_headers: dict[str, str] = msgspec.field(default_factory=dict)
+    response_headers: dict[str, str] = msgspec.field(default_factory=dict)
+    request: Body = Body()
+    response: Body = Body()
     duration: float | None = None
     time_to_first_byte: float | None = None
     timeline: tuple[tuple[int, float], ...] = ()

@@ -10,8 +10,9 @@ Source: https://opentelemetry.io/docs/specs/semconv/gen-ai/
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Literal
+
+import msgspec
 
 UsageSource = Literal["reported", "estimated", "partial", "unknown"]
 """Where the token counts come from.
@@ -21,8 +22,7 @@ UsageSource = Literal["reported", "estimated", "partial", "unknown"]
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
     """Token usage of one call, normalised to billable tokens.
 
     `input_tokens` includes cached input (read and written) and tool-use prompt tokens;
@@ -45,8 +45,7 @@ class Usage:
         return self.input_tokens is not None or self.output_tokens is not None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timing:
+class Timing(msgspec.Struct, frozen=True, kw_only=True):
     """When the bytes of the reply left the proxy, in seconds since the request came in."""
 
     duration: float | None = None
@@ -63,8 +62,7 @@ Details = Mapping[str, int | float | str]
 """What else was said of a call, by name. What the names mean: `llmtoken.extract.details.MEANINGS`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Inference:
+class Inference(msgspec.Struct, frozen=True, kw_only=True):
     """What the request asked for and what the reply said, free of any provider's format."""
 
     operation_name: str | None = None
@@ -80,34 +78,31 @@ class Inference:
     fetched: bool = False
     """The call generated nothing: its reply was made for an earlier one, and is polled or given again."""
     tool_calls: int | None = None
-    usage: Usage = field(default_factory=Usage)
-    timing: Timing = field(default_factory=Timing)
-    details: Details = field(default_factory=dict)
+    usage: Usage = Usage()
+    timing: Timing = Timing()
+    details: Details = msgspec.field(default_factory=dict)
     """What was not said is absent, never 0."""
 
 
 # ── What was said, in the only shape counting needs ────────────────────────────────────
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToolCall:
+class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
     """A tool call made by the model; `arguments` is the JSON text as it was sent."""
 
     name: str
     arguments: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tool:
+class Tool(msgspec.Struct, frozen=True, kw_only=True):
     """A tool offered to the model; `parameters` is its JSON schema."""
 
     name: str
     description: str = ""
-    parameters: Mapping[str, Any] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Image:
+class Image(msgspec.Struct, frozen=True, kw_only=True):
     """An image given to the model."""
 
     source: str = ""
@@ -116,8 +111,7 @@ class Image:
     """How closely the model looks: OpenAI's `low`, `high` or `auto`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
+class Message(msgspec.Struct, frozen=True, kw_only=True):
     """One message of a conversation; its text parts are joined."""
 
     role: str
@@ -127,8 +121,7 @@ class Message:
     images: tuple[Image, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prompt:
+class Prompt(msgspec.Struct, frozen=True, kw_only=True):
     """What went in: a conversation, or plain texts (completions, embeddings), or ready tokens."""
 
     messages: tuple[Message, ...] = ()
@@ -140,8 +133,7 @@ class Prompt:
     """Tokens that the client sent ready-made (`prompt: [1, 2, 3]`)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Completion:
+class Completion(msgspec.Struct, frozen=True, kw_only=True):
     """What came out, as far as it arrived: a text per choice, the visible reasoning, tool calls."""
 
     texts: tuple[str, ...] = ()
@@ -153,8 +145,7 @@ def _nothing() -> None:
     return None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Extraction:
+class Extraction(msgspec.Struct, frozen=True, kw_only=True):
     """The reading of one exchange: the inference, and how to get at the texts if they must be counted.
 
     `prompt` and `completion` are called only when usage is missing, because building them

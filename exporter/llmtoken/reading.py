@@ -10,8 +10,10 @@ from __future__ import annotations
 import logging
 import os
 import time
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+
+import msgspec
+from msgspec.structs import replace
 
 from llmtoken import call, decode, extract, pricing
 from llmtoken.call import Record
@@ -34,8 +36,7 @@ PROBLEMS = (
 """What can be wrong with an exchange, and what it means. The names are a metric's label."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(msgspec.Struct, frozen=True):
     """A record, the problems met on the way to it, and how counting it ourselves would have done."""
 
     report: Report

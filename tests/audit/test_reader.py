@@ -1,11 +1,11 @@
 """What comes back is what went in, ready for JSON."""
 
 import json
-from dataclasses import fields
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import fields
 
 from llmtoken import audit
 from llmtoken.audit import Audit

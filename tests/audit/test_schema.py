@@ -1,10 +1,10 @@
 """The table, the domain's fields and the documentation say the same."""
 
 import re
-from dataclasses import fields
 from typing import get_args, get_type_hints
 
 import pytest
+from msgspec.structs import fields
 from sqlalchemy import Column
 
 from llmtoken.audit.schema import FIELDS, LONG, SHORT, bodies, calls

@@ -3,7 +3,6 @@
 import json
 import tempfile
 from collections.abc import Iterator
-from dataclasses import fields
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import fields
 
 from llmtoken import audit
 from llmtoken.audit import Audit, values

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, NoReturn
 
 import pytest
+from msgspec.structs import replace
 
 from llmtoken.count import Calibration, Comparison, Counter
 from llmtoken.inference import Completion, Extraction, Image, Inference, Message, Prompt, Tool, ToolCall, Usage

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, NoReturn
 
 import pytest
+from msgspec.structs import replace
 
 from llmtoken.count import Counter
 from llmtoken.inference import Completion, Extraction, Inference, Message, Prompt, ToolCall, Usage

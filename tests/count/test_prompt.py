@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from msgspec import structs
+
 from llmtoken.count import prompt
 from llmtoken.count.families import Family
 from llmtoken.inference import Image, Message, Prompt, Tool, ToolCall
@@ -29,7 +31,7 @@ def test_a_conversation_has_a_start_and_a_frame_around_each_message() -> None:
 
 
 def test_a_name_is_counted_and_costs_one_more() -> None:
-    named = replace(USER, name="Ada")
+    named = structs.replace(USER, name="Ada")
     assert frame(named) == 111
     assert texts(Prompt(messages=(named,))) == ["hello", "Ada"]
 
@@ -41,7 +43,7 @@ def test_tools_need_a_message_of_their_own_without_a_system_prompt() -> None:
 
 def test_a_tool_call_brings_its_own_frame_and_what_it_says() -> None:
     assert frame(CALLS) == 130
-    assert frame(replace(CALLS, text="well")) == 140
+    assert frame(structs.replace(CALLS, text="well")) == 140
     assert texts(Prompt(messages=(CALLS,))) == ["look", '{"at":1}']
 
 
@@ -62,7 +64,7 @@ def test_a_schema_is_counted_where_it_is_read() -> None:
 
 
 def test_images_cost_tokens() -> None:
-    pictured = replace(USER, images=(Image(detail="low"), Image(detail="low")))
+    pictured = structs.replace(USER, images=(Image(detail="low"), Image(detail="low")))
     assert frame(pictured) == 110 + 2 * 85
 
 

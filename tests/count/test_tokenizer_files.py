@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import tokenizers
+from msgspec.structs import replace
 
 from llmtoken.count import Counter, TokenizerFiles
 from llmtoken.count.families import family_of

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from llmtoken.exchange import Body, Event, Exchange
 from llmtoken.extract import extract
@@ -123,13 +123,10 @@ def test_no_junk_in_the_place_of_bodies_raises(exchange: Exchange, request: Any,
 @given(junk, st.sampled_from(SAMPLES))
 def test_no_junk_in_the_place_of_usage_raises(usage: Any, sample: Sample) -> None:
     exchange = sample.exchange()
-    counts = dict.fromkeys((*_names(Usage), "prompt_tokens", "completion_tokens", "inputTokens", "tokens"), usage)
+    names = (*Usage.__struct_fields__, "prompt_tokens", "completion_tokens", "inputTokens", "tokens")
+    counts = dict.fromkeys(names, usage)
     body = Body(framing="json", json={"usage": counts, "usageMetadata": counts, "meta": counts, **counts})
     check(extract(replace(exchange, response=body)))
-
-
-def _names(kind: type) -> list[str]:
-    return list(kind.__dataclass_fields__)
 
 
 @pytest.mark.parametrize("sample", STREAMS, ids=lambda sample: f"{sample.api} {sample.path}")

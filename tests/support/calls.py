@@ -1,9 +1,10 @@
 """Made-up calls, for whatever takes finished ones."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
+
+from msgspec.structs import replace
 
 from llmtoken.call import Call
 

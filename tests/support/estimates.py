@@ -8,9 +8,11 @@ from __future__ import annotations
 import functools
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import mean, median
 from typing import Any
+
+from msgspec.structs import replace
 
 from llmtoken.count import Calibration, Comparison, Counter
 from llmtoken.count.correction import LEAST

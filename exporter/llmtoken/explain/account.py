@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from llmtoken import decode, extract, pricing
@@ -110,7 +110,7 @@ def _price(call: Call, started_at: datetime) -> Iterator[Fact]:
 
 
 def _inference(call: Call) -> Inference:
-    names = {each.name for each in fields(Usage)} - {"source"}
+    names = set(Usage.__struct_fields__) - {"source"}
     return Inference(
         operation_name=call.operation_name,
         provider_name=call.provider_name,

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
+from msgspec import structs
+
 from llmtoken.exchange import Event, Exchange
 
 _PLAIN = re.compile(r"(?:index|code|status|reason)$", re.IGNORECASE)
@@ -108,7 +110,7 @@ def marked(exchange: Exchange) -> Exchange:
         Event(_marked(event.data, Place(number)), event.name, event.end) for number, event in enumerate(body.events, 1)
     )
     value = _marked(body.json, Place()) if body.framing == "json" else body.json
-    return replace(exchange, response=replace(body, events=events, json=value))
+    return structs.replace(exchange, response=structs.replace(body, events=events, json=value))
 
 
 def _marked(value: Any, place: Place) -> Any:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields
 from typing import Any
+
+from msgspec.structs import fields
 
 from llmtoken.exchange import Exchange
 from llmtoken.explain.fact import Fact

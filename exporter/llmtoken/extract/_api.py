@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
+
+import msgspec
 
 from llmtoken.exchange import Body, Event, Exchange, Framing
 from llmtoken.extract._fields import mapping, text
@@ -19,11 +21,10 @@ from llmtoken.inference import Completion, Prompt, Usage
 Json = Mapping[str, Any]
 
 
-@dataclass(slots=True, kw_only=True)
-class Reply:
+class Reply(msgspec.Struct, kw_only=True):
     """What has been found in a reply so far. A reader sets what the reply says and leaves the rest."""
 
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
     """The response's headers, for APIs that report usage there."""
     path: str = ""
     """The request's path, for APIs that name the reply there."""
@@ -31,10 +32,10 @@ class Reply:
     """What was done, for the few APIs of which neither method nor path says it."""
     id: str | None = None
     model: str | None = None
-    finish_reasons: list[str] = field(default_factory=list)
+    finish_reasons: list[str] = msgspec.field(default_factory=list)
     error_type: str | None = None
     tool_calls: int = 0
-    usage: Usage = field(default_factory=Usage)
+    usage: Usage = Usage()
     usage_is_final: bool = False
     """In a stream: the usage was said when, or after, everything had been generated."""
     done: bool = False
@@ -43,11 +44,11 @@ class Reply:
     """In a stream: every choice has said why it stopped, so the text is whole even without an end marker."""
     pending: bool = False
     """The answer isn't made yet (queued, in progress): it has to be fetched later, with its final usage."""
-    output_ends: list[int | None] = field(default_factory=list)
+    output_ends: list[int | None] = msgspec.field(default_factory=list)
     """`Event.end` of each event that carried generated output, in order."""
     reasoned: int = 0
     """How many of them, from the first on, carried nothing but visible reasoning."""
-    details: Found = field(default_factory=dict)
+    details: Found = msgspec.field(default_factory=dict)
     """What only some providers say, see `details`. The registry reads those of a reply that is one JSON object."""
 
     def add_output(self, end: int | None, *, reasoning: Any = False) -> None:

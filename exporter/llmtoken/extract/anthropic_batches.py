@@ -8,8 +8,9 @@ Source: https://docs.anthropic.com/en/api/retrieving-message-batch-results
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import Any
+
+from msgspec.structs import fields
 
 from llmtoken.exchange import Event
 from llmtoken.extract._api import Api, Json, Reply

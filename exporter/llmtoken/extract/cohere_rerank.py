@@ -6,7 +6,7 @@ Source: https://docs.cohere.com/reference/rerank and https://docs.voyageai.com/r
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from llmtoken.extract._api import Api, Json, Reply
 from llmtoken.extract._fields import mapping, text

@@ -8,7 +8,8 @@ Source: https://github.com/ollama/ollama/blob/main/docs/api.md
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from llmtoken.exchange import Body, Event
 from llmtoken.extract import _texts, details

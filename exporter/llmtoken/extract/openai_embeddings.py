@@ -5,7 +5,7 @@ Source: https://platform.openai.com/docs/api-reference/embeddings
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from llmtoken.extract import _texts
 from llmtoken.extract._api import Api, Json, Reply

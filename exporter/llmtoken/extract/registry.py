@@ -10,9 +10,11 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from llmtoken import timing
 from llmtoken.exchange import Exchange
@@ -139,8 +141,7 @@ def extract(exchange: Exchange) -> Extraction:
         return Extraction(api="unknown", inference=Inference(), countable=False, problems=("reader_failed",))
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(msgspec.Struct, frozen=True):
     """What was found on the way to an `Extraction`; `llmtoken explain` shows it."""
 
     api: Api
