@@ -33,7 +33,7 @@ def spoil(database: str) -> None:
 def test_verify_says_that_all_agree(database: str) -> None:
     done = CliRunner().invoke(app, ["audit", "verify", "--database", database])
     assert done.exit_code == 0
-    assert "Every counter is the sum of the rows that it counts." in done.stdout
+    assert "Every counter, and every sum of a day, is that of the rows that it counts." in done.stdout
     assert "2 calls and 0 pruned ones in 2 series of 1 collector" in done.stdout
 
 
@@ -43,6 +43,7 @@ def test_verify_names_what_differs_and_ends_with_1(database: str) -> None:
     assert done.exit_code == 1
     assert "consumer=bob" in done.stdout
     assert "1 counters differ" in done.stdout
+    assert "3 sums of days differ" in done.stdout
 
 
 def test_verify_as_json_for_programs(database: str) -> None:
@@ -54,6 +55,11 @@ def test_verify_as_json_for_programs(database: str) -> None:
     assert (done.exit_code, found["balanced"], found["calls"]) == (1, False, 2)
     (difference,) = found["differences"]
     assert difference.pop("labels")["consumer"] == "bob"
+    assert {each["table"] for each in found["rollup_differences"]} == {
+        "daily_usage",
+        "daily_model_usage",
+        "daily_consumer_usage",
+    }
     assert difference == {"instance": "collector", "name": "input_tokens", "counter": "100", "rows": "1"}
 
 
@@ -133,4 +139,4 @@ def test_prune_runs_beside_a_collector(aged: str) -> None:
     with audit.open(aged) as store:
         assert prune("--database", aged, "--calls", "30d").exit_code == 0
         store.write([record("new")])
-        assert store.verify().differences == ()
+        assert store.verify().balanced

@@ -62,7 +62,7 @@ def total_calls(store: Audit) -> int:
 def assert_right(store: Audit, *, counted: int) -> None:
     """The counters stand where they stood, and every proof agrees."""
     balance = store.verify()
-    assert balance.differences == ()
+    assert balance.balanced
     assert balance.calls + balance.pruned == counted == total_calls(store)
     assert store.unbalanced() == 0
 

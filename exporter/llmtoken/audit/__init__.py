@@ -17,14 +17,22 @@ from llmtoken.audit.counters import Counters
 from llmtoken.audit.editor import Editor
 from llmtoken.audit.failures import explained
 from llmtoken.audit.filter import Filter
+from llmtoken.audit.listing import MOST as MOST_CALLS
 from llmtoken.audit.listing import Page
 from llmtoken.audit.pruner import Pruner
 from llmtoken.audit.prunings import Pruned
 from llmtoken.audit.reader import Reader
 from llmtoken.audit.retention import Progress, Rules, Summary
+from llmtoken.audit.rollups import MEANINGS as USAGE_MEANINGS
+from llmtoken.audit.schema import MEANINGS
+from llmtoken.audit.usage import GROUPS as USAGE_GROUPS
 from llmtoken.audit.writer import Audit
 
 __all__ = [
+    "MEANINGS",
+    "MOST_CALLS",
+    "USAGE_GROUPS",
+    "USAGE_MEANINGS",
     "Audit",
     "Balance",
     "Check",

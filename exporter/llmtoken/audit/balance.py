@@ -1,4 +1,4 @@
-"""Whether the books balance: each counter's total against the rows that are counted under it.
+"""Whether the books balance: each counter's total and each day's sums against the rows that they count.
 
 A total must be what the calls of its series add up to, with those that were pruned. Asked of
 the database alone, in one statement, so that a commit in between can't look like an error.
@@ -21,7 +21,9 @@ from sqlalchemy import (
     union_all,
 )
 
+from llmtoken.audit import rollup_balance
 from llmtoken.audit.counters import SUMS, added_up, pruned_totals, series, totals
+from llmtoken.audit.rollup_balance import RollupDifference, shown
 from llmtoken.audit.schema import calls
 from llmtoken.totals import NOTHING, Sums, plus
 
@@ -47,6 +49,12 @@ class Balance:
     pruned: int
     uncounted: int
     differences: tuple[Difference, ...]
+    rollup_differences: tuple[RollupDifference, ...]
+
+    @property
+    def balanced(self) -> bool:
+        """Whether nothing is wrong."""
+        return not (self.differences or self.rollup_differences)
 
 
 class Watch:
@@ -84,7 +92,7 @@ class Watch:
 
 
 def verify(connection: Connection) -> Balance:
-    """Look at everything: every collector's counters, every row."""
+    """Look at everything: every collector's counters, every day's sums, every row."""
     found = _read(connection, None)
     named = {row.id: row for row in connection.execute(select(series))}
     uncounted = connection.execute(select(func.count()).select_from(calls).where(calls.c.series_id.is_(None)))
@@ -100,8 +108,8 @@ def verify(connection: Connection) -> Balance:
                         whose.instance if whose else f"(no series {key})",
                         whose.labels if whose else {},
                         name,
-                        _text(one),
-                        _text(other),
+                        shown(one),
+                        shown(other),
                     )
 
     return Balance(
@@ -111,6 +119,7 @@ def verify(connection: Connection) -> Balance:
         pruned=sum(sums.calls for sums in found.pruned.values()),
         uncounted=int(uncounted.scalar_one()),
         differences=tuple(differences()),
+        rollup_differences=rollup_balance.verify(connection),
     )
 
 
@@ -156,7 +165,3 @@ def _of_calls(connection: Connection, mine: ColumnElement[bool] | None, after: i
 def _kept(kind: str, table: Table, mine: ColumnElement[bool] | None) -> Select[Any]:
     query = select(literal(kind), table.c.series_id, literal(0), *(table.c[column.name] for column in SUMS))
     return query if mine is None else query.join(series, series.c.id == table.c.series_id).where(mine)
-
-
-def _text(value: Any) -> str | None:
-    return None if value is None else f"{value:f}" if not isinstance(value, int) else str(value)

@@ -17,7 +17,7 @@ from sqlalchemy import URL, Connection, Engine, QueuePool, create_engine, event,
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from llmtoken.audit.lock import InstanceLock, Lock
-from llmtoken.audit.values import ExactSum
+from llmtoken.audit.values import ExactSum, exact_plus
 from llmtoken.errors import DatabaseError
 
 _ROWS_PER_STATEMENT = 25
@@ -187,6 +187,7 @@ def _sqlite(path: Path, mode: str, busy_timeout: float, *, size: int, pragmas: t
         )
         try:
             opened.create_aggregate("exact_sum", 1, ExactSum)  # type: ignore[arg-type]  # it may give None
+            opened.create_function("exact_plus", 2, exact_plus, deterministic=True)
             for pragma in pragmas:
                 opened.execute(pragma)
         except BaseException:

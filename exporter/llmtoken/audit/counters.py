@@ -18,7 +18,6 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
-    Executable,
     ForeignKey,
     Index,
     String,
@@ -31,10 +30,10 @@ from sqlalchemy import (
     or_,
     select,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
 from llmtoken.audit import values
 from llmtoken.audit.schema import SHORT, Key, calls, metadata
+from llmtoken.audit.upsert import upsert
 from llmtoken.audit.values import Instant, Json, Money
 from llmtoken.call import Call
 from llmtoken.totals import NOTHING, Labels, Sums, plus, plus_call
@@ -87,7 +86,6 @@ class Counters:
             labels = Labels(**known)
             self.ids[labels] = key
             self.totals[labels] = Sums(*sums)
-        self.upsert = _upsert(totals, connection)
 
 
 class Entry:
@@ -116,9 +114,7 @@ class Entry:
     def write(self) -> None:
         """Write every total that has changed, and that of a series that was made for a call that wasn't new."""
         changed = dict.fromkeys(self._made, NOTHING) | self._changed
-        rows = [{"series_id": self.series(labels), **sums._asdict()} for labels, sums in changed.items()]
-        if rows:
-            self._connection.execute(self._counters.upsert, rows)
+        upsert(self._connection, totals, [[self.series(labels), *sums] for labels, sums in changed.items()])
 
     def keep(self) -> None:
         """The transaction is committed: these are the totals now."""
@@ -150,14 +146,7 @@ def take_out(connection: Connection, which: ColumnElement[bool]) -> None:
     before = select(pruned_totals.c.series_id, *(pruned_totals.c[name] for name in Sums._fields))
     for key, *sums in connection.execute(before.where(pruned_totals.c.series_id.in_(gone))):
         gone[key] = plus(Sums._make(sums), gone[key])
-    rows = [{"series_id": key, **sums._asdict()} for key, sums in gone.items()]
-    connection.execute(_upsert(pruned_totals, connection), rows)
-
-
-def _upsert(table: Table, connection: Connection) -> Executable:
-    insert_ = sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
-    news = {name: insert_.excluded[name] for name in Sums._fields}
-    return insert_.on_conflict_do_update(index_elements=[table.c.series_id], set_=news)
+    upsert(connection, pruned_totals, [[key, *sums] for key, sums in gone.items()])
 
 
 def shown(labels: Labels) -> Mapping[str, str | int | bool]:

@@ -7,11 +7,13 @@ know how calls are listed or added up.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema, model_validator
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, and_, literal_column
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from llmtoken.audit import values
 from llmtoken.audit.schema import calls
@@ -41,9 +43,12 @@ def _moment(value: Any) -> Any:
         ) from None
 
 
+_STATUS = "^([1-9]xx|[1-9][0-9][0-9])?$"
+
+
 def _status(value: Any) -> Any:
     text = str(value).lower() if value is not None else ""
-    if text and re.fullmatch(r"[1-9]xx|[1-9][0-9]{2}", text, re.ASCII) is None:
+    if re.fullmatch(_STATUS, text) is None:
         raise ValueError(f"{value!r} isn't a status: write a number such as 429, or a class such as 5xx")
     return text or None
 
@@ -56,9 +61,11 @@ def _text(example: str, description: str) -> Any:
     return Field(None, description=description, examples=[example])
 
 
-Moment = Annotated[datetime | None, BeforeValidator(_moment), WithJsonSchema({"type": "string"})]
+_WRITTEN = {"anyOf": [{"format": "date"}, {"format": "date-time"}, {"pattern": "^([0-9]{1,6}[wdhms])?$"}]}
+
+Moment = Annotated[datetime | None, BeforeValidator(_moment), WithJsonSchema({"type": "string", **_WRITTEN})]
 Text = Annotated[str | None, BeforeValidator(_given), WithJsonSchema({"type": "string"})]
-Status = Annotated[str | None, BeforeValidator(_status), WithJsonSchema({"type": "string"})]
+Status = Annotated[str | None, BeforeValidator(_status), WithJsonSchema({"type": "string", "pattern": _STATUS})]
 Error = Annotated[bool | str | None, BeforeValidator(_error), WithJsonSchema({"type": "string"})]
 
 
@@ -99,22 +106,32 @@ class Filter(BaseModel):
 
     def conditions(self) -> list[ColumnElement[bool]]:
         """What must be true of a row of `calls`; index-friendly."""
-        found: list[ColumnElement[bool]] = []
+        found = list(self.of_dimensions(calls.c))
         if self.since is not None:
             found.append(calls.c.started_at >= self.since)
         if self.until is not None:
             found.append(calls.c.started_at < self.until)
-        for name, column in DIMENSIONS.items():
-            wanted = getattr(self, name)
-            if wanted is None:
-                continue
-            if name == "status":
-                found.append(_is_status(wanted))
-            elif isinstance(wanted, bool):
-                found.append(column.is_not(None) if wanted else column.is_(None))
-            else:
-                found.append(column == values.cleaner(column)(wanted))
         return found
+
+    def dimensions(self) -> list[str]:
+        """What is asked for, times aside."""
+        return [name for name in DIMENSIONS if getattr(self, name) is not None]
+
+    def has_index(self) -> bool:
+        """Whether an index leads to the calls that fit, times aside."""
+        failed = self.status is not None and self.status[0] >= "4"
+        return failed or self.model is not None or self.consumer is not None or self.error not in (None, False)
+
+    def of_dimensions(self, columns: ReadOnlyColumnCollection[str, Any]) -> Iterator[ColumnElement[bool]]:
+        """What must be true of a row that has these columns of `calls`, times aside."""
+        for name in self.dimensions():
+            wanted, column = getattr(self, name), columns[DIMENSIONS[name].key]
+            if name == "status":
+                yield _is_status(column, wanted)
+            elif isinstance(wanted, bool):
+                yield column.is_not(None) if wanted else column.is_(None)
+            else:
+                yield column == values.cleaner(DIMENSIONS[name])(wanted)
 
 
 DIMENSIONS = {
@@ -129,9 +146,8 @@ DIMENSIONS = {
 """What calls are filtered and grouped by, and where it stands."""
 
 
-def _is_status(wanted: str) -> ColumnElement[bool]:
-    column = calls.c.http_status
-    if wanted.endswith("xx"):
-        first = int(wanted[0]) * 100
-        return column.between(first, first + 99)
-    return column == int(wanted)
+def _is_status(column: ColumnElement[Any], wanted: str) -> ColumnElement[bool]:
+    first = int(wanted.replace("xx", "00"))
+    same = column.between(first, first + 99) if wanted.endswith("xx") else column == first
+    # What the index of failed calls is for, in its words.
+    return and_(same, column >= literal_column("400")) if first >= 400 else same  # noqa: PLR2004

@@ -18,7 +18,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, delete, exists, func, literal, select, tuple_
 
-from llmtoken.audit import counters, prunings, replies, space
+from llmtoken.audit import corrections, counters, prunings, replies, space
 from llmtoken.audit.prunings import Pruned, What
 from llmtoken.audit.schema import bodies, calls
 from llmtoken.audit.values import Instant
@@ -214,6 +214,7 @@ class _Run:
         doomed = set(ids.values()) - relied_on
         if doomed:
             counters.take_out(connection, calls.c.id.in_(doomed))
+            corrections.prune(connection, calls.c.id.in_(doomed))
             connection.execute(delete(calls).where(calls.c.id.in_(doomed)))  # bodies go with their call
         return [(row.id, row.started_at) for row in found if row.id in doomed]
 

@@ -49,6 +49,8 @@ def _column(
 
 _FETCHED = text("counted_by = request_id")
 _GIVEN_WAY = text("counted_by IS NOT NULL")
+_ERROR = text("error_type IS NOT NULL")
+_FAILED = text("http_status >= 400")
 
 calls = Table(
     "calls",
@@ -116,6 +118,8 @@ calls = Table(
     Index("calls_response_id", "response_id"),
     Index("calls_fetched", "response_id", sqlite_where=_FETCHED, postgresql_where=_FETCHED),
     Index("calls_counted_by", "counted_by", sqlite_where=_GIVEN_WAY, postgresql_where=_GIVEN_WAY),
+    Index("calls_error_type", "started_at", sqlite_where=_ERROR, postgresql_where=_ERROR),
+    Index("calls_http_status", "started_at", sqlite_where=_FAILED, postgresql_where=_FAILED),
     sqlite_autoincrement=True,
 )
 
@@ -145,6 +149,9 @@ heartbeat = Table(
 
 FIELDS = tuple(column for column in calls.columns if column.name not in ("id", "counted_by", "series_id"))
 """The columns that are `Call`'s fields, in their order."""
+
+MEANINGS = {column.name: column.doc or "" for column in FIELDS}
+"""What each of them says, by name."""
 
 TOKENS = tuple(column for column in calls.columns if column.name.endswith("_tokens"))
 """The columns that count tokens."""

@@ -91,6 +91,13 @@ class ExactSum:
         return None if self._sum is None else f"{self._sum:f}"
 
 
+def exact_plus(one: str | None, other: str | None) -> str | None:
+    """Two amounts of money in SQLite, likewise: the function `exact_plus`. Unknown adds nothing."""
+    if one is None or other is None:
+        return other if one is None else one
+    return f"{plus_cost(Decimal(one), Decimal(other)):f}"
+
+
 class Json(TypeDecorator[Any]):
     """A JSON list or object, as text on both, so that it reads the same everywhere."""
 

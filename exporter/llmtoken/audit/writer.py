@@ -20,6 +20,7 @@ from llmtoken.audit.calibration import Lesson
 from llmtoken.audit.connect import Connections, identity
 from llmtoken.audit.counters import Counters, Entry
 from llmtoken.audit.editor import Editor
+from llmtoken.audit.rollups import Addition
 from llmtoken.audit.schema import FIELDS, bodies, calls, heartbeat
 from llmtoken.call import Call, Record
 from llmtoken.errors import StorageUnavailable
@@ -86,9 +87,14 @@ class Audit(Editor):
             entry = Entry(self._known_counters(connection), connection)
             self._store_calls(connection, list(first.values()), entry, labels)
             entry.write()
+            days = Addition()
+            for draft in first.values():
+                if draft.key is not None:
+                    days.add(draft.row)
             texts = [draft.texts() for draft in first.values() if draft.key is not None and draft.has_bodies()]
             if texts:
                 connection.execute(_INSERT_BODIES, texts)
+            days.write(connection)
         entry.keep()
         return [draft.call if draft.key is not None else None for draft in drafts]
 

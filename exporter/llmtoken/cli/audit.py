@@ -19,13 +19,15 @@ def verify(*, database: str | None, config_file: Path | None, as_json: bool) -> 
     with err.status("Reading every call …"), audit.open_read_only(name) as reader:
         balance = reader.verify()
     if as_json:
-        out.print_json(json.dumps({"balanced": not balance.differences, **asdict(balance)}))
+        out.print_json(json.dumps({"balanced": balance.balanced, **asdict(balance)}))
     else:
         _show(balance)
-    return not balance.differences
+    return balance.balanced
 
 
 def _show(balance: Balance) -> None:
+    if balance.balanced:
+        out.print("[green]Every counter, and every sum of a day, is that of the rows that it counts.[/green]")
     if balance.differences:
         table = Table("collector", Column("labels", overflow="fold"), "what", "counter", "rows")
         for each in balance.differences:
@@ -33,8 +35,13 @@ def _show(balance: Balance) -> None:
             table.add_row(each.instance, labels, each.name, each.counter or "", each.rows or "")
         out.print(table)
         out.print(f"[red]{len(balance.differences)} counters differ from the rows that they count.[/red]")
-    else:
-        out.print("[green]Every counter is the sum of the rows that it counts.[/green]")
+    if balance.rollup_differences:
+        table = Table("table", "day", Column("group", overflow="fold"), "what", "kept", "rows")
+        for sums in balance.rollup_differences:
+            group = ", ".join(f"{name}={value}" for name, value in sums.group.items() if value is not None)
+            table.add_row(sums.table, sums.day, group, sums.name, sums.kept or "", sums.rows or "")
+        out.print(table)
+        out.print(f"[red]{len(balance.rollup_differences)} sums of days differ from the rows that they count.[/red]")
     collectors = f"{balance.instances} collector{'s' * (balance.instances != 1)}"
     out.print(
         f"{balance.calls:,} calls and {balance.pruned:,} pruned ones in {balance.series:,} series of {collectors}"
