@@ -8,13 +8,15 @@ first one does. Must not know how rows are shown.
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
-from sqlalchemy import Row, Select, literal, tuple_
+from sqlalchemy import Connection, Row, Select, literal, tuple_
 
+from llmtoken.audit import narrowing
 from llmtoken.audit.filter import Filter
 from llmtoken.audit.schema import calls
 from llmtoken.audit.values import Instant, rfc3339
@@ -32,16 +34,26 @@ class Page:
     next_cursor: str | None
 
 
-def page(query: Select[Any], which: Filter, limit: int, cursor: str | None) -> Select[Any]:
-    """The query that gives one row more than the page has, if there is one. Raises `QueryError`."""
+def rows(
+    connection: Connection, query: Select[Any], which: Filter, limit: int, cursor: str | None
+) -> Sequence[Row[Any]]:
+    """The page's rows, and one more if there is one. Raises `QueryError`."""
     if not 1 <= limit <= MOST:
         raise QueryError(f"limit is {limit}", hint=f"ask for 1 to {MOST} calls at once, and for more with the cursor")
-    query = query.where(*which.conditions())
+    wanted, before = limit + 1, None
+    query = query.where(*which.conditions()).order_by(calls.c.started_at.desc(), calls.c.id.desc())
     if cursor is not None:
-        moment, key = _place(cursor)
-        behind = tuple_(calls.c.started_at, calls.c.id) < tuple_(literal(moment, Instant()), literal(key))
-        query = query.where(behind)
-    return query.order_by(calls.c.started_at.desc(), calls.c.id.desc()).limit(limit + 1)
+        before, key = _place(cursor)
+        query = query.where(tuple_(calls.c.started_at, calls.c.id) < tuple_(literal(before, Instant()), literal(key)))
+    places = narrowing.places(connection, which, wanted, before)
+    if places is None:
+        return connection.execute(query.limit(wanted)).all()
+    found: list[Row[Any]] = []
+    for place in places:
+        found += connection.execute(query.where(*place.conditions()).limit(wanted - len(found)))
+        if len(found) == wanted:
+            break
+    return found
 
 
 def cursor_behind(row: Row[Any]) -> str:

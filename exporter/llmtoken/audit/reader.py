@@ -74,7 +74,7 @@ class Reader:
         """
         query = _select(calls.c.id, with_bodies=bodies)
         with self._reading() as connection:
-            rows = connection.execute(listing.page(query, which or Filter(), limit, cursor)).all()
+            rows = listing.rows(connection, query, which or Filter(), limit, cursor)
         more = listing.cursor_behind(rows[limit - 1]) if len(rows) > limit else None
         found = [_readable(row) for row in rows[:limit]]
         for call in found:
