@@ -1,16 +1,10 @@
-"""The HTTP face: routes, authentication, lifespan.
-
-Turns requests into payloads and outcomes into answers. Every error answer has one shape:
-`{"status": "error", "error": what was wrong, "hint": how to mend it}`. Must not know SQL,
-metrics' names or the meaning of reports.
-"""
+"""The collector as an application: what it is made of, its own routes, and how it is run."""
 
 from __future__ import annotations
 
 import gc
 import hmac
 import logging
-import math
 import socket
 import sys
 import time
@@ -18,50 +12,24 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from importlib import resources
-from typing import Annotated, Any
 
-import msgspec
 import uvicorn
-from fastapi import Depends, FastAPI, Query, Request, Response
-from fastapi.exceptions import RequestValidationError
+from fastapi import Depends, FastAPI, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.openapi.utils import get_openapi
 from fastapi.responses import HTMLResponse
 from starlette.concurrency import run_in_threadpool
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
 from starlette.staticfiles import StaticFiles
 
 from llmtoken import __version__, audit, payload
 from llmtoken.config import Settings
-from llmtoken.errors import (
-    LlmtokenError,
-    NotFound,
-    NotJSON,
-    QueryError,
-    QueueFull,
-    ReportError,
-    TooLarge,
-    Unauthorized,
-    Unavailable,
-)
+from llmtoken.errors import TooLarge, Unauthorized
 from llmtoken.metrics import Metrics
 from llmtoken.pipeline import Outcome, Pipeline
-from llmtoken.report import REQUIRED
+from llmtoken.server import reads
+from llmtoken.server.answers import as_json, explain_errors
+from llmtoken.server.description import EXPOSITION, HEALTHY, READY, Health, Readiness, described
 
 log = logging.getLogger(__name__)
-
-_STATUS: tuple[tuple[type[LlmtokenError], int], ...] = (
-    (Unauthorized, 401),
-    (NotFound, 404),
-    (TooLarge, 413),
-    (NotJSON, 400),
-    (ReportError, 422),
-    (QueryError, 422),
-    (QueueFull, 429),
-    (Unavailable, 503),
-)
-"""Which error answers with which status; the first that fits."""
 
 _DISCARD = 4
 """How many times the limit of a request is read and thrown away, so that the sender hears why."""
@@ -96,10 +64,7 @@ def create_app(settings: Settings, *, clock: Callable[[], float] = time.monotoni
     )
     # Swagger UI from our own packages, because an air-gapped collector can't ask a CDN.
     app.mount("/docs/assets", StaticFiles(packages=[("fastapi_swagger", "resources")]))
-    app.add_exception_handler(LlmtokenError, _on_error)
-    app.add_exception_handler(RequestValidationError, _on_wrong_query)
-    app.add_exception_handler(ClientDisconnect, _on_disconnect)
-    app.add_exception_handler(HTTPException, _on_http_error)
+    explain_errors(app)
     landing_page = resources.files("llmtoken").joinpath("landing.html").read_text("utf-8")
     may_report = _bearer(settings.tokens)
     may_read = Depends(_bearer(settings.read_tokens))
@@ -119,29 +84,26 @@ def create_app(settings: Settings, *, clock: Callable[[], float] = time.monotoni
 
     # A plain route: what FastAPI does for its own, dependencies and all, costs as much as to read a report.
     app.add_route("/api/report", report, methods=["POST"])
-    app.openapi = partial(_openapi, app)  # type: ignore[method-assign]
+    app.include_router(reads.router(store, may_read))
+    app.openapi = partial(described, app, settings)  # type: ignore[method-assign]
 
-    @app.get("/api/calls/{request_id:path}", dependencies=[may_read], summary="One call of the audit")
-    async def call(
-        request_id: str, details: Annotated[bool, Query()] = False, bodies: Annotated[bool, Query()] = False
-    ) -> Response:
-        row = await run_in_threadpool(store.call, request_id, details=details, bodies=bodies)
-        if row is None:
-            raise NotFound(f"There is no call {request_id}", hint="it may not be committed yet, or be pruned")
-        return _json(row)
-
-    @app.get("/health", summary="Whether the process is alive")
+    @app.get("/health", summary="Whether the process is alive", response_model=Health, responses=HEALTHY)
     async def health() -> Response:
-        return _json({"status": "ok", "version": __version__})
+        return as_json({"status": "ok", "version": __version__})
 
-    @app.get("/ready", summary="Whether reports can be taken and kept")
+    @app.get(
+        "/ready",
+        summary="Whether reports can be taken and kept",
+        response_model=Readiness,
+        responses=READY,
+    )
     async def ready() -> Response:
         writable = await run_in_threadpool(store.writable)
         state = {"database_writable": writable, "queue_full": pipeline.full}
         good = writable and not pipeline.full
-        return _json({"status": "ok" if good else "unavailable", **state}, status=200 if good else 503)
+        return as_json({"status": "ok" if good else "unavailable", **state}, status=200 if good else 503)
 
-    @app.get("/metrics", summary="The metrics, for Prometheus")
+    @app.get("/metrics", summary="The metrics, for Prometheus", response_class=Response, responses=EXPOSITION)
     async def exposition(request: Request) -> Response:
         body, media_type = await run_in_threadpool(metrics.exposition, request.headers.get("accept"))
         return Response(body, headers={"content-type": media_type})
@@ -191,38 +153,6 @@ def serve(settings: Settings, sockets: list[socket.socket] | None = None) -> Non
         server.run(sockets=sockets)
     if not server.started:
         sys.exit(1)
-
-
-def _openapi(app: FastAPI) -> dict[str, Any]:
-    """FastAPI's description of the routes, with the one that it doesn't see."""
-    if app.openapi_schema is None:
-        schema = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
-        schema["paths"]["/api/report"] = _REPORT
-        app.openapi_schema = schema
-    return app.openapi_schema
-
-
-_REPORT = {
-    "post": {
-        "summary": "Take one report, or many as NDJSON",
-        "requestBody": {
-            "required": True,
-            "content": {
-                "application/json": {"schema": {"type": "object", "required": list(REQUIRED)}},
-                "application/x-ndjson": {"schema": {"type": "string"}},
-            },
-        },
-        "responses": {
-            "200": {"description": "Committed."},
-            "400": {"description": "Not JSON, or no usable line."},
-            "401": {"description": "The token is missing or wrong."},
-            "413": {"description": "Too large."},
-            "422": {"description": "The report breaks the schema."},
-            "429": {"description": "Too much is waiting: Retry-After says how long to stay away."},
-            "503": {"description": "The database can't be written now: likewise."},
-        },
-    }
-}
 
 
 # ── Requests ────────────────────────────────────────────────────────────────────────────
@@ -275,50 +205,14 @@ def _answer_one(outcome: Outcome) -> Response:
     call = outcome.stored[0] or outcome.readings[0].record.call
     # `tps` keeps the seed's meaning: all tokens over the whole time.
     tps = call.total_tokens / call.duration if call.total_tokens is not None and call.duration else None
-    return _json({"status": "ok", "request_id": call.request_id, "total_tokens": call.total_tokens, "tps": tps})
+    return as_json({"status": "ok", "request_id": call.request_id, "total_tokens": call.total_tokens, "tps": tps})
 
 
 def _answer_lines(outcome: Outcome) -> Response:
     rejected = [{"line": refused.line, "error": refused.error} for refused in outcome.rejected]
     if not outcome.readings and (rejected or not outcome.told):
         error = {"error": "No line holds a usable report", "hint": "send one JSON object a line: docs/report.md"}
-        return _json({"status": "error", **error, "rejected": rejected}, status=400)
+        return as_json({"status": "error", **error, "rejected": rejected}, status=400)
     accepted = sum(call is not None for call in outcome.stored)
     duplicates = len(outcome.stored) - accepted
-    return _json({"status": "ok", "accepted": accepted, "duplicates": duplicates, "rejected": rejected})
-
-
-def _json(value: Any, *, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return Response(msgspec.json.encode(value), status, headers, "application/json")
-
-
-async def _on_error(_: Request, error: Exception) -> Response:
-    assert isinstance(error, LlmtokenError)  # noqa: S101 - what it is registered for
-    status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
-    headers = {}
-    if isinstance(error, Unavailable):
-        headers["retry-after"] = str(math.ceil(error.retry_after))
-    if status == 401:  # noqa: PLR2004
-        headers["www-authenticate"] = "Bearer"
-    return _json({"status": "error", "error": error.message, "hint": error.hint}, status=status, headers=headers)
-
-
-async def _on_wrong_query(_: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)  # noqa: S101
-    wrong = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-    return _json({"status": "error", "error": wrong, "hint": "see /docs for what it takes"}, status=422)
-
-
-async def _on_disconnect(_: Request, __: Exception) -> Response:
-    # Nobody is there to read it; the half request is not a report and not a defect of ours.
-    return Response(status_code=400)
-
-
-async def _on_http_error(_: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101
-    hint = "see /docs for what there is"
-    return _json(
-        {"status": "error", "error": error.detail, "hint": hint},
-        status=error.status_code,
-        headers=dict(error.headers or {}),
-    )
+    return as_json({"status": "ok", "accepted": accepted, "duplicates": duplicates, "rejected": rejected})
