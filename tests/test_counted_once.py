@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ from typing import Any
 import pytest
 
 from support.collector import Collector, running, sum_samples
+from support.databases import sql
 from support.exchanges import ndjson, written
 
 OPENAI = {"input_tokens": 70, "output_tokens": 30, "total_tokens": 100}
@@ -147,8 +146,8 @@ both_orders = pytest.mark.parametrize("order", [1, -1], ids=["in order", "in rev
 
 
 @pytest.fixture
-def collector(tmp_path: Path) -> Iterator[Collector]:
-    with running(tmp_path) as collector:
+def collector(tmp_path: Path, database: str) -> Iterator[Collector]:
+    with running(tmp_path, database=database) as collector:
         yield collector
 
 
@@ -187,10 +186,9 @@ def send(collector: Collector, *reports: dict[str, Any]) -> None:
 
 def sums(collector: Collector) -> tuple[int, int]:
     """Input and output tokens of all calls; fails unless audit, views and metrics agree."""
-    with closing(sqlite3.connect(collector.database)) as database:
-        [stored] = database.execute(SUMS + "calls")
-        for view in ("token_stats", "usage_by_day", "usage_by_model", "usage_by_consumer"):
-            assert list(database.execute(SUMS + view)) == [stored], view
+    [stored] = sql(str(collector.database), SUMS + "calls")
+    for view in ("token_stats", "usage_by_day", "usage_by_model", "usage_by_consumer"):
+        assert sql(str(collector.database), SUMS + view) == [stored], view
     exposed = collector.client.get("/metrics").text
     for name, total in zip(("input", "output"), stored, strict=False):
         assert sum_samples(exposed, f"gen_ai_client_inference_usage_{name}_tokens_total") == total
@@ -231,15 +229,14 @@ def test_it_is_counted_once_when_reports_say_no_method(collector: Collector, job
     assert sums(collector) == (70, 30)
 
 
-def test_it_is_counted_once_across_a_restart(tmp_path: Path) -> None:
+def test_it_is_counted_once_across_a_restart(tmp_path: Path, database: str) -> None:
     reports = story(JOBS["response"])
-    with running(tmp_path) as collector:
+    with running(tmp_path, database=database) as collector:
         send(collector, *reports[:4])
         assert sums(collector) == (70, 30)
-    with running(tmp_path) as collector:
+    with running(tmp_path, database=database) as collector:
         send(collector, *reports[4:])
-        with closing(sqlite3.connect(collector.database)) as database:
-            assert database.execute("SELECT sum(total_tokens), count(*) FROM calls").fetchone() == (100, 6)
+        assert sql(database, "SELECT sum(total_tokens), count(*) FROM calls") == [(100, 6)]
         assert "gen_ai_client_token_usage_sum" not in collector.client.get("/metrics").text
 
 
@@ -291,8 +288,7 @@ def test_a_server_that_gives_every_reply_the_same_id_is_counted_in_full(collecto
     asked = {"model": "m", "messages": []}
     send(collector, *(report(n, "POST", "/v1/chat/completions", asked, said) for n in range(3)))
     assert collector.sample("gen_ai_client_inference_usage_input_tokens_total") == 3 * 70
-    with closing(sqlite3.connect(collector.database)) as database:
-        assert database.execute("SELECT sum(input_tokens) FROM calls").fetchone() == (3 * 70,)
+    assert sql(str(collector.database), "SELECT sum(input_tokens) FROM calls") == [(3 * 70,)]
 
 
 def test_a_count_past_all_reason_is_neither_stored_nor_shown(collector: Collector) -> None:

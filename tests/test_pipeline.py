@@ -5,7 +5,6 @@ import json
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
@@ -53,8 +52,8 @@ class Bench:
 
 
 @contextmanager
-def running(directory: Path, monkeypatch: pytest.MonkeyPatch, **settings: int) -> Iterator[Bench]:
-    store = audit.open(str(directory / "llmtoken.db"))
+def running(database: str, monkeypatch: pytest.MonkeyPatch, **settings: int) -> Iterator[Bench]:
+    store = audit.open(database)
     metrics = Metrics(max_models=10, max_consumers=10)
     bench = Bench(store, metrics, Pipeline(config.load(None, **settings), store, metrics))
     write = store.write
@@ -76,7 +75,7 @@ def running(directory: Path, monkeypatch: pytest.MonkeyPatch, **settings: int) -
         store.close()
 
 
-def test_the_answer_comes_after_the_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_answer_comes_after_the_commit(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario(bench: Bench) -> None:
         bench.gate.clear()
         answer = asyncio.create_task(bench.submit("a"))
@@ -87,14 +86,14 @@ def test_the_answer_comes_after_the_commit(tmp_path: Path, monkeypatch: pytest.M
         assert new((await answer).stored) == [True]
         assert bench.store.count() == 1
 
-    with running(tmp_path, monkeypatch) as bench:
+    with running(database, monkeypatch) as bench:
         asyncio.run(scenario(bench))
 
 
 def test_metrics_move_before_the_answer_so_that_who_is_answered_can_look(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with running(tmp_path, monkeypatch) as bench:
+    with running(database, monkeypatch) as bench:
         asyncio.run(bench.submit("a"))
         assert bench.counted() == 1
 
@@ -110,31 +109,31 @@ async def gather_during_a_commit(bench: Bench) -> None:
     await asyncio.gather(first, *others)
 
 
-def test_what_gathers_during_a_commit_is_committed_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with running(tmp_path, monkeypatch) as bench:
+def test_what_gathers_during_a_commit_is_committed_together(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with running(database, monkeypatch) as bench:
         asyncio.run(gather_during_a_commit(bench))
         assert bench.groups == [1, 20]
 
 
-def test_a_group_stays_within_the_size_of_a_transaction(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with running(tmp_path, monkeypatch, commit_reports=8) as bench:
+def test_a_group_stays_within_the_size_of_a_transaction(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with running(database, monkeypatch, commit_reports=8) as bench:
         asyncio.run(gather_during_a_commit(bench))
         assert bench.groups == [1, 8, 8, 4]
 
 
-def test_each_payload_hears_of_its_own_reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_payload_hears_of_its_own_reports(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario(bench: Bench) -> list[Outcome]:
         await bench.submit("b")
         return await asyncio.gather(bench.submit("a", "b"), bench.submit("c", "c"))
 
-    with running(tmp_path, monkeypatch) as bench:
+    with running(database, monkeypatch) as bench:
         first, second = asyncio.run(scenario(bench))
     assert [reading.record.call.request_id for reading in first.readings] == ["a", "b"]
     assert (new(first.stored), new(second.stored)) == ([True, False], [True, False])
 
 
 def test_a_full_queue_refuses_at_once_and_takes_again_when_there_is_room(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def scenario(bench: Bench) -> None:
         bench.gate.clear()
@@ -146,12 +145,12 @@ def test_a_full_queue_refuses_at_once_and_takes_again_when_there_is_room(
         await waiting
         assert new((await bench.submit("c")).stored) == [True]
 
-    with running(tmp_path, monkeypatch, queue_reports=2) as bench:
+    with running(database, monkeypatch, queue_reports=2) as bench:
         asyncio.run(scenario(bench))
 
 
 def test_the_queue_is_bounded_in_bytes_as_well_and_weighs_what_is_unpacked(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def scenario(bench: Bench) -> None:
         bench.gate.clear()
@@ -162,12 +161,12 @@ def test_the_queue_is_bounded_in_bytes_as_well_and_weighs_what_is_unpacked(
         bench.gate.set()
         await waiting
 
-    with running(tmp_path, monkeypatch, queue_bytes=1024) as bench:
+    with running(database, monkeypatch, queue_bytes=1024) as bench:
         asyncio.run(scenario(bench))
 
 
 def test_a_failed_commit_answers_everybody_in_it_and_the_next_succeeds(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def scenario(bench: Bench) -> None:
         def refuse(*_: object) -> None:
@@ -180,12 +179,12 @@ def test_a_failed_commit_answers_everybody_in_it_and_the_next_succeeds(
         assert bench.store.count() == 0
         assert new((await bench.submit("a")).stored) == [True]
 
-    with running(tmp_path, monkeypatch) as bench:
+    with running(database, monkeypatch) as bench:
         asyncio.run(scenario(bench))
 
 
 def test_a_payload_that_cannot_be_parsed_raises_and_frees_its_place(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken() -> Content:
         raise NotJSON("no", hint="yes")
@@ -195,12 +194,12 @@ def test_a_payload_that_cannot_be_parsed_raises_and_frees_its_place(
             await bench.pipeline.submit(broken, 100)
         assert not bench.pipeline.full
 
-    with running(tmp_path, monkeypatch, queue_reports=1) as bench:
+    with running(database, monkeypatch, queue_reports=1) as bench:
         asyncio.run(scenario(bench))
 
 
 def test_what_plugins_tell_counts_when_their_reports_are_committed_and_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told = Content([report("a")], [], 100, ledger=Source(boot="b", sequence=1, dropped=3))
 
@@ -214,20 +213,20 @@ def test_what_plugins_tell_counts_when_their_reports_are_committed_and_once(
         assert (await bench.pipeline.submit(lambda: told, 100)).told
         assert bench.sum("llmtoken_plugin_dropped_total") == 3
 
-    with running(tmp_path, monkeypatch) as bench:
+    with running(database, monkeypatch) as bench:
         asyncio.run(scenario(bench))
 
 
 def test_a_payload_with_nothing_but_refused_lines_needs_no_commit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refused = [Rejected(0, "not JSON")]
-    with running(tmp_path, monkeypatch) as bench:
+    with running(database, monkeypatch) as bench:
         outcome = asyncio.run(bench.pipeline.submit(lambda: Content([], refused, 4), 4))
         assert (outcome.readings, outcome.rejected, bench.groups) == ([], refused, [])
 
 
-def test_stopping_finishes_what_was_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stopping_finishes_what_was_accepted(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario(bench: Bench) -> None:
         bench.gate.clear()
         answers = [asyncio.create_task(bench.submit(f"call-{n}")) for n in range(10)]
@@ -240,7 +239,7 @@ def test_stopping_finishes_what_was_accepted(tmp_path: Path, monkeypatch: pytest
         await stopping
         assert all(new(outcome.stored) == [True] for outcome in await asyncio.gather(*answers))
 
-    with running(tmp_path, monkeypatch) as bench:
+    with running(database, monkeypatch) as bench:
         asyncio.run(scenario(bench))
         assert bench.store.count() == 10
 
@@ -271,21 +270,21 @@ def submit(bench: Bench, *reports: Report) -> list[Reading]:
 
 
 def test_what_is_reported_corrects_what_is_estimated_also_after_a_restart(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with running(tmp_path, monkeypatch) as bench:
+    with running(database, monkeypatch) as bench:
         (before,) = submit(bench, chat("before", reported=None))
         submit(bench, *(chat(f"told-{n}", reported=210 + n, words=n) for n in range(5)))
         (after,) = submit(bench, chat("after", reported=None))
-    with running(tmp_path, monkeypatch) as bench:
+    with running(database, monkeypatch) as bench:
         (later,) = submit(bench, chat("later", reported=None))
     calls = [reading.record.call for reading in (before, after, later)]
     assert [(call.input_tokens, call.output_tokens) for call in calls] == [(10, 2), (210, 2), (210, 2)]
     assert {call.usage_source for call in calls} == {"estimated"}
 
 
-def test_how_far_estimates_are_off_is_seen_on_the_metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with running(tmp_path, monkeypatch) as bench:
+def test_how_far_estimates_are_off_is_seen_on_the_metrics(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with running(database, monkeypatch) as bench:
         submit(bench, chat("told", reported=20))
         shown = bench.metrics.exposition(None)[0].decode()
     ratio = {"name": "llmtoken_estimate_ratio_sum", "gen_ai_request_model": "m"}
@@ -293,23 +292,23 @@ def test_how_far_estimates_are_off_is_seen_on_the_metrics(tmp_path: Path, monkey
     assert sum_samples(shown, gen_ai_token_type="output", **ratio) == 1
 
 
-def test_a_call_that_comes_twice_teaches_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with running(tmp_path, monkeypatch) as bench:
+def test_a_call_that_comes_twice_teaches_once(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with running(database, monkeypatch) as bench:
         for _ in range(3):
             submit(bench, chat("told", reported=20), chat("told", reported=20))
         shown = bench.metrics.exposition(None)[0].decode()
         assert sum_samples(shown, "llmtoken_estimate_ratio_count", gen_ai_token_type="input") == 1
-    with audit.open(str(tmp_path / "llmtoken.db")) as store:
+    with audit.open(database) as store:
         assert {pairs for *_, side, pairs in store.lessons() if side == "input"} == {((10, 20),)}
 
 
 def test_lessons_that_cannot_be_kept_now_hold_nobody_up_and_are_kept_later(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    database: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def refuse(_: object) -> None:
         raise StorageUnavailable("The disk is full", hint="make room")
 
-    with running(tmp_path, monkeypatch) as bench:
+    with running(database, monkeypatch) as bench:
         with monkeypatch.context() as patch:
             patch.setattr(bench.store, "keep", refuse)
             submit(bench, *(chat(f"told-{n}", reported=20, words=n) for n in range(20)))
@@ -323,7 +322,7 @@ def test_lessons_that_cannot_be_kept_now_hold_nobody_up_and_are_kept_later(
 
 
 def test_tables_are_loaded_at_the_start_while_another_worker_reads(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loading, go_on = threading.Event(), threading.Event()
 
@@ -332,7 +331,7 @@ def test_tables_are_loaded_at_the_start_while_another_worker_reads(
         assert go_on.wait(30)
 
     monkeypatch.setattr(pipeline_module, "warm_up", warm_up)
-    with running(tmp_path, monkeypatch, workers=2) as bench:
+    with running(database, monkeypatch, workers=2) as bench:
         try:
             assert loading.wait(30)
             assert new(asyncio.run(bench.submit("a")).stored) == [True]
@@ -340,8 +339,8 @@ def test_tables_are_loaded_at_the_start_while_another_worker_reads(
             go_on.set()
 
 
-def test_loading_tables_counts_as_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with running(tmp_path, monkeypatch, workers=1) as bench:
+def test_loading_tables_counts_as_nothing(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with running(database, monkeypatch, workers=1) as bench:
         asyncio.run(bench.submit("a"))  # by the only worker, so after it has loaded them
         assert bench.counted() == 1
         assert bench.store.count() == 1

@@ -1,17 +1,11 @@
-"""A database of its own for every test."""
+"""An open audit for every test."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from llmtoken import audit
 from llmtoken.audit import Audit
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> str:
-    return str(tmp_path / "audit.db")
 
 
 @pytest.fixture

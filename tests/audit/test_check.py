@@ -1,12 +1,10 @@
 """The books are looked at in the background."""
 
-import sqlite3
-from contextlib import closing
-
 import pytest
 
 from llmtoken.audit import Audit, Check
 from support.collector import wait_for
+from support.databases import sql
 from support.records import record
 
 
@@ -25,8 +23,7 @@ def test_it_says_at_once_that_all_agree(store: Audit) -> None:
 
 def test_a_difference_is_shown_and_logged_once(store: Audit, database: str, caplog: pytest.LogCaptureFixture) -> None:
     store.write([record()])
-    with closing(sqlite3.connect(database, isolation_level=None)) as other:
-        other.execute("DELETE FROM calls")
+    sql(database, "DELETE FROM calls")
     check = Check(store, interval=0.05)
     check.start()
     wait_for(lambda: check.unbalanced() == 1)

@@ -2,7 +2,6 @@
 
 import sqlite3
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import astuple
 from decimal import Decimal
 from functools import reduce
@@ -18,12 +17,8 @@ from llmtoken.audit.balance import Difference
 from llmtoken.errors import StorageUnavailable
 from llmtoken.totals import NOTHING, Labels, Sums, labels, plus, plus_call
 from support.calls import call, streamed
+from support.databases import locked, only_sqlite, sql
 from support.records import new, record
-
-
-def sql(database: str, statement: str) -> None:
-    with closing(sqlite3.connect(database, isolation_level=None)) as connection:
-        connection.execute(statement)
 
 
 def everything(counters: Mapping[Labels, Sums]) -> Sums:
@@ -78,10 +73,8 @@ def test_names_are_bounded_by_whoever_says_the_labels(store: Audit) -> None:
 
 def test_what_was_not_committed_is_not_counted(database: str, store: Audit) -> None:
     store.write([record("a")])
-    with closing(sqlite3.connect(database, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(StorageUnavailable):
-            store.write([record("b"), record("c", consumer="new")])
+    with locked(database), pytest.raises(StorageUnavailable):
+        store.write([record("b"), record("c", consumer="new")])
     assert everything(store.counters).calls == 1
     assert new(store.write([record("b"), record("c", consumer="new")])) == [True, True]
     assert everything(store.counters).calls == 3
@@ -112,6 +105,7 @@ def test_each_instance_has_counters_of_its_own(database: str) -> None:
             assert store.verify().instances == 2
 
 
+@only_sqlite
 def test_a_file_that_was_replaced_brings_its_own_counters(database: str, store: Audit, tmp_path: Path) -> None:
     store.write([record("a"), record("b", consumer="bob")])
     other = tmp_path / "other.db"

@@ -12,7 +12,10 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from llmtoken import audit
+from support.databases import only_sqlite
 from support.needs import ROOT
+
+pytestmark = only_sqlite  # tests/faults kills collectors on both
 
 
 @contextmanager

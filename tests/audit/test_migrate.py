@@ -1,8 +1,7 @@
 """The schema grows by an ordered ledger of changes, and ends up as the code believes it to be."""
 
 import re
-import sqlite3
-from contextlib import closing
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,6 +14,13 @@ from llmtoken import audit
 from llmtoken.audit import Audit, Rules, migrate
 from llmtoken.audit.connect import connect
 from llmtoken.audit.schema import metadata
+from support.databases import sql
+
+
+@pytest.fixture
+def empty(new_database: Callable[[str], str]) -> str:
+    """A database with nothing in it."""
+    return new_database("empty")
 
 
 def ledger() -> list[str]:
@@ -37,47 +43,53 @@ def test_each_change_is_in_the_file_of_its_number() -> None:
     assert [re.sub(r"v(\d+)_.*", r"\1", name) for name in files] == ledger()
 
 
-def test_calls_from_before_details_were_kept_have_none(database: str) -> None:
-    connections = connect(database, busy_timeout=0.05)
+def test_calls_from_before_details_were_kept_have_none(empty: str) -> None:
+    connections = connect(empty, busy_timeout=0.05)
     with connections.writer.begin() as connection:
         migrate.upgrade(connection, "0002")
         connection.exec_driver_sql(
             "INSERT INTO calls (request_id, started_at, stream, finish_reasons, usage_source, labels)"
-            " VALUES ('old', '2026-01-01T00:00:00.000000Z', 0, '[]', 'unknown', '{}')"
+            " VALUES ('old', '2026-01-01T00:00:00.000000Z', false, '[]', 'unknown', '{}')"
         )
     connections.close()
-    with audit.open(database) as store:
+    with audit.open(empty) as store:
         assert (store.call("old", details=True) or {})["details"] == {}
 
 
-def test_a_database_from_before_retention_can_be_pruned(database: str) -> None:
-    connections = connect(database, busy_timeout=0.05)
+def test_a_database_from_before_retention_can_be_pruned(empty: str) -> None:
+    connections = connect(empty, busy_timeout=0.05)
     with connections.writer.begin() as connection:
         migrate.upgrade(connection, "0005")
         connection.exec_driver_sql(
             "INSERT INTO calls (request_id, started_at, stream, finish_reasons, usage_source, labels, details)"
-            " VALUES ('old', '2020-01-01T00:00:00.000000Z', 0, '[]', 'unknown', '{}', '{}')"
+            " VALUES ('old', '2020-01-01T00:00:00.000000Z', false, '[]', 'unknown', '{}', '{}')"
         )
     connections.close()
-    with audit.open(database) as store:
+    with audit.open(empty) as store:
         store.prune(Rules(calls=timedelta(days=30)), pause=lambda _: True)
         assert (store.count(), [row.calls for row in store.prunings(1)]) == (0, [1])
         assert store.verify().balanced
 
 
-def test_opening_again_changes_nothing(database: str) -> None:
-    def schema() -> list[tuple[str, str]]:
-        with closing(sqlite3.connect(database)) as connection:
-            return connection.execute("SELECT name, sql FROM sqlite_master ORDER BY name").fetchall()
+SCHEMA = {
+    "sqlite": "SELECT name, sql FROM sqlite_master ORDER BY name",
+    "postgresql": "SELECT relname, relkind, relpersistence, pg_get_viewdef(oid) FROM pg_class"
+    " WHERE relnamespace = 'public'::regnamespace ORDER BY relname",
+}
 
-    audit.open(database).close()
+
+def test_opening_again_changes_nothing(empty: str, engine: str) -> None:
+    def schema() -> list[tuple[object, ...]]:
+        return sql(empty, SCHEMA[engine])
+
+    audit.open(empty).close()
     before = schema()
-    audit.open(database).close()
+    audit.open(empty).close()
     assert schema() == before
 
 
-def test_a_migration_that_breaks_off_leaves_nothing_behind(database: str) -> None:
-    connections = connect(database, busy_timeout=0.05)
+def test_a_migration_that_breaks_off_leaves_nothing_behind(empty: str, engine: str) -> None:
+    connections = connect(empty, busy_timeout=0.05)
 
     def break_off() -> None:
         with connections.writer.begin() as connection:
@@ -87,6 +99,5 @@ def test_a_migration_that_breaks_off_leaves_nothing_behind(database: str) -> Non
     with pytest.raises(InterruptedError):
         break_off()
     connections.close()
-    with closing(sqlite3.connect(database)) as connection:
-        assert connection.execute("SELECT name FROM sqlite_master").fetchall() == []
-    audit.open(database).close()
+    assert sql(empty, SCHEMA[engine]) == []
+    audit.open(empty).close()

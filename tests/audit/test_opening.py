@@ -1,4 +1,4 @@
-"""Opening makes a database, brings it up to date, or says what is wrong and leaves it alone."""
+"""Opening makes a SQLite database, brings it up to date, or says what is wrong and leaves it alone."""
 
 import os
 import sqlite3
@@ -17,6 +17,11 @@ from llmtoken.errors import DatabaseError, StorageUnavailable
 from support.records import new, record
 
 NOBODY = 65534
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> str:
+    return str(tmp_path / "audit.db")
 
 
 def sql(database: str, statement: str) -> list[tuple[object, ...]]:

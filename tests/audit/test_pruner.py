@@ -7,6 +7,7 @@ import pytest
 from llmtoken import audit
 from llmtoken.audit import Audit, Pruner, Rules
 from support.collector import wait_for
+from support.databases import only_sqlite
 from support.records import record
 
 RULES = Rules(calls=timedelta(days=30))
@@ -50,6 +51,7 @@ def test_what_cannot_be_deleted_now_is_deleted_later(database: str, caplog: pyte
     pruner.stop()
 
 
+@only_sqlite
 def test_more_than_may_be_deleted_is_said_once(store: Audit, caplog: pytest.LogCaptureFixture) -> None:
     store.write([record("young", started_at=datetime.now(UTC))])
     pruner = Pruner(store, Rules(bytes=1), interval=0.01)

@@ -22,6 +22,7 @@ from llmtoken import audit
 from llmtoken.audit import Audit, Editor, Rules, Summary
 from llmtoken.call import Record
 from llmtoken.totals import NOTHING, plus
+from support.databases import only_sqlite, sql
 from support.needs import ROOT
 from support.records import new, record
 
@@ -87,8 +88,7 @@ def test_bodies_go_earlier_than_calls(store: Audit) -> None:
 def test_calls_take_their_bodies_along(store: Audit, database: str) -> None:
     store.write([old("a", 400), old("b", 1)])
     prune(store, calls=365 * DAY)
-    with closing(sqlite3.connect(database)) as connection:
-        assert connection.execute("SELECT count(*) FROM bodies").fetchone() == (1,)
+    assert sql(database, "SELECT count(*) FROM bodies") == [(1,)]
     assert_right(store, counted=2)
 
 
@@ -121,10 +121,9 @@ def test_more_than_one_batch_is_deleted_oldest_first(store: Audit) -> None:
 
 def test_calls_from_before_counters_were_kept_are_deleted_and_in_no_sum(store: Audit, database: str) -> None:
     store.write([old("a", 40), old("b", 1)])
-    with closing(sqlite3.connect(database, isolation_level=None)) as connection:
-        connection.execute("UPDATE calls SET series_id = NULL WHERE request_id = 'a'")
-        connection.execute("UPDATE totals SET calls = 1, input_tokens = 100, output_tokens = 20, cost = '0.00037'")
-        connection.execute("UPDATE totals SET cache_read_input_tokens = 64")
+    sql(database, "UPDATE calls SET series_id = NULL WHERE request_id = 'a'")
+    sql(database, "UPDATE totals SET calls = 1, input_tokens = 100, output_tokens = 20, cost = '0.00037'")
+    sql(database, "UPDATE totals SET cache_read_input_tokens = 64")
     prune(store, calls=30 * DAY)
     assert (store.verify().pruned, store.verify().uncounted, store.verify().differences) == (0, 0, ())
 
@@ -147,6 +146,7 @@ def used(store: Audit) -> int:
     return before
 
 
+@only_sqlite
 def test_too_large_a_database_loses_its_oldest_bodies_until_it_fits(store: Audit) -> None:
     store.write([record(f"r{n}", response_body="x" * 20_000, started_at=NOW) for n in range(400)])
     limit = used(store) // 2
@@ -158,6 +158,7 @@ def test_too_large_a_database_loses_its_oldest_bodies_until_it_fits(store: Audit
     assert_right(store, counted=400)
 
 
+@only_sqlite
 def test_when_bodies_are_not_enough_the_oldest_calls_go_but_none_of_the_last_day(store: Audit) -> None:
     store.write([old(f"r{n}", 2) for n in range(500)] + [old(f"young{n}", 0) for n in range(500)])
     prune(store, bytes=1)
@@ -166,11 +167,13 @@ def test_when_bodies_are_not_enough_the_oldest_calls_go_but_none_of_the_last_day
     assert_right(store, counted=1000)
 
 
+@only_sqlite
 def test_a_database_that_fits_is_left_alone(store: Audit) -> None:
     store.write([old("a", 1000)])
     assert deleted(prune(store, bytes=used(store))) == [("bodies", 0), ("calls", 0)]
 
 
+@only_sqlite
 def test_the_file_gets_shorter(store: Audit, database: str) -> None:
     for n in range(40):
         store.write([old(f"r{n}", 40, response_body="x" * 100_000)])
@@ -183,6 +186,7 @@ def test_the_file_gets_shorter(store: Audit, database: str) -> None:
     assert (summary.used_after or 0) < (summary.used_before or 0)
 
 
+@only_sqlite
 def test_a_file_that_cannot_get_shorter_says_so_and_is_pruned_all_the_same(database: str) -> None:
     audit.open(database).close()
     with closing(sqlite3.connect(database, isolation_level=None)) as connection:
@@ -275,8 +279,7 @@ def test_the_watch_is_not_alarmed_by_what_was_deleted_before_it_looked(store: Au
 def test_the_watch_still_sees_what_somebody_else_deletes(store: Audit, database: str) -> None:
     store.write([old("a", 40), old("b", 1)])
     prune(store, calls=30 * DAY)
-    with closing(sqlite3.connect(database, isolation_level=None)) as connection:
-        connection.execute("DELETE FROM calls")
+    sql(database, "DELETE FROM calls")
     assert store.unbalanced() == 1
     assert store.unbalanced() == 1
 
@@ -335,6 +338,7 @@ def filled(database: str) -> str:
     return database
 
 
+@only_sqlite
 def test_wherever_it_is_killed_the_books_balance_and_the_log_is_true(filled: str, tmp_path: Path) -> None:
     program = ROOT / "tests" / "support" / "audit_pruner.py"
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")])}

@@ -13,6 +13,7 @@ import pytest
 from llmtoken import audit
 from llmtoken.audit import Audit
 from llmtoken.errors import StorageUnavailable
+from support.databases import locked, only_sqlite
 from support.records import new, record
 
 
@@ -72,6 +73,7 @@ def test_each_body_belongs_to_its_call(store: Audit) -> None:
     assert answers == [f"answer {n}" for n in range(200)]
 
 
+@only_sqlite
 def test_a_written_row_is_synced_to_the_disk(store: Audit) -> None:
     assert (pragma(store, "synchronous"), pragma(store, "foreign_keys")) == (2, 1)
 
@@ -94,6 +96,7 @@ def test_writers_in_many_threads_store_each_record_once(store: Audit) -> None:
 # ── When the database refuses ───────────────────────────────────────────────────────────
 
 
+@only_sqlite
 def test_a_full_database_stores_nothing_of_the_batch(store: Audit) -> None:
     store.write([record("before")])
     with full(store), pytest.raises(StorageUnavailable, match="full") as refusal:
@@ -102,12 +105,14 @@ def test_a_full_database_stores_nothing_of_the_batch(store: Audit) -> None:
     assert [call["request_id"] for call in store.list(limit=9).calls] == ["before"]
 
 
+@only_sqlite
 def test_writing_goes_on_when_there_is_room_again(store: Audit) -> None:
     with full(store), pytest.raises(StorageUnavailable):
         store.write([record(response_body=BIG)])
     assert new(store.write([record(response_body=BIG)])) == [True]
 
 
+@only_sqlite
 def test_a_disk_error_stores_nothing_and_writing_goes_on_after_it(store: Audit, database: str) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (Path(f"{database}-wal").stat().st_size + 100_000, hard))
@@ -121,12 +126,8 @@ def test_a_disk_error_stores_nothing_and_writing_goes_on_after_it(store: Audit, 
 
 
 def test_a_database_that_another_program_locks_refuses_until_it_lets_go(store: Audit, database: str) -> None:
-    with sqlite3.connect(database, isolation_level=None) as other:
-        other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(StorageUnavailable, match="locked"):
-            store.write([record()])
-        other.execute("ROLLBACK")
-    other.close()
+    with locked(database), pytest.raises(StorageUnavailable, match="another program holds a lock"):
+        store.write([record()])
     assert new(store.write([record()])) == [True]
 
 
@@ -138,6 +139,7 @@ def move(source: str, target: str) -> None:
             file.rename(target + suffix)
 
 
+@only_sqlite
 def test_nothing_is_acknowledged_into_a_deleted_file(store: Audit, database: str) -> None:
     store.write([record("before")])
     Path(database).unlink()
@@ -145,6 +147,7 @@ def test_nothing_is_acknowledged_into_a_deleted_file(store: Audit, database: str
         store.write([record("lost")])
 
 
+@only_sqlite
 def test_writing_goes_on_when_a_moved_file_is_back(store: Audit, database: str) -> None:
     store.write([record("before")])
     move(database, f"{database}.moved")
@@ -155,6 +158,7 @@ def test_writing_goes_on_when_a_moved_file_is_back(store: Audit, database: str) 
     assert [call["request_id"] for call in store.list(limit=9).calls] == ["after", "before"]
 
 
+@only_sqlite
 def test_a_refusal_tells_nothing_of_what_was_said(store: Audit) -> None:
     secret = "the prompt " * 100_000
     with full(store), pytest.raises(StorageUnavailable) as refusal:
@@ -175,12 +179,14 @@ def test_a_fresh_audit_is_writable(store: Audit) -> None:
     assert store.writable()
 
 
+@only_sqlite
 def test_an_audit_that_has_just_refused_is_not_writable(store: Audit) -> None:
     with full(store), pytest.raises(StorageUnavailable):
         store.write([record(response_body=BIG)])
     assert not store.writable()
 
 
+@only_sqlite
 @pytest.mark.usefixtures("impatient")
 def test_a_full_database_is_not_writable_although_something_small_would_fit(store: Audit) -> None:
     with full(store, spare_pages=20):
@@ -192,20 +198,19 @@ def test_a_full_database_is_not_writable_although_something_small_would_fit(stor
 
 @pytest.mark.usefixtures("impatient")
 def test_a_locked_database_is_not_writable(store: Audit, database: str) -> None:
-    with sqlite3.connect(database, isolation_level=None) as other:
-        other.execute("BEGIN IMMEDIATE")
+    with locked(database):
         assert not store.writable()
-        other.execute("ROLLBACK")
-    other.close()
     assert store.writable()
 
 
+@only_sqlite
 @pytest.mark.usefixtures("impatient")
 def test_a_deleted_database_is_not_writable(store: Audit, database: str) -> None:
     Path(database).unlink()
     assert not store.writable()
 
 
+@only_sqlite
 def test_polling_readiness_does_not_write_every_time(store: Audit, database: str) -> None:
     store.writable()
     log = Path(f"{database}-wal")
@@ -244,6 +249,7 @@ def test_readers_never_fail_and_never_see_half_a_batch_while_rows_are_written(st
     assert all(count % 10 == 0 for count in seen)
 
 
+@only_sqlite
 def test_readers_do_not_make_the_log_grow(store: Audit, database: str) -> None:
     pragma(store, "wal_autocheckpoint = 100")
     numbers = itertools.count()
@@ -254,6 +260,7 @@ def test_readers_do_not_make_the_log_grow(store: Audit, database: str) -> None:
     assert Path(f"{database}-wal").stat().st_size < 2_000_000
 
 
+@only_sqlite
 def test_closing_leaves_everything_in_the_one_file_also_beside_a_reader(
     store: Audit, database: str, tmp_path: Path
 ) -> None:

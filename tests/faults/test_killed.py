@@ -6,11 +6,9 @@ import os
 import random
 import shutil
 import signal
-import sqlite3
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -19,11 +17,12 @@ import pytest
 
 from llmtoken import audit
 from support.collector import wait_for
+from support.databases import ENGINES, sql
 from support.forked import Forked, nursery
 from support.load import Load, load
 
-KILLS = 50
-CUTS = 8
+KILLS = {"sqlite": 50, "postgresql": 25}
+CUTS = {"sqlite": 8, "postgresql": 0}
 
 SUMS = {
     "llmtoken_requests_total": "count(*)",
@@ -31,24 +30,20 @@ SUMS = {
     "llmtoken_commit_rows_total": "count(*)",
     "gen_ai_client_inference_usage_input_tokens_total": "sum(input_tokens)",
     "gen_ai_client_inference_usage_output_tokens_total": "sum(output_tokens)",
-    "llmtoken_unpriced_requests_total": "sum(cost IS NULL AND (input_tokens > 0 OR output_tokens > 0))",
+    "llmtoken_unpriced_requests_total": "count(CASE WHEN cost IS NULL AND (input_tokens > 0 OR output_tokens > 0)"
+    " THEN 1 END)",
 }
 
 
-def query(database: Path, sql: str) -> list[tuple[object, ...]]:
-    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=30)) as connection:
-        return connection.execute(sql).fetchall()
+def stored(database: Path | str) -> set[object]:
+    return {row[0] for row in sql(database, "SELECT request_id FROM calls")}
 
 
-def stored(database: Path) -> set[object]:
-    return {row[0] for row in query(database, "SELECT request_id FROM calls")}
-
-
-def in_rows(database: Path) -> dict[str, float]:
-    """What the counters must say, summed up from the rows with nothing but SQLite and decimals."""
-    (row,) = query(database, f"SELECT {', '.join(SUMS.values())} FROM calls")  # noqa: S608
-    costs = query(database, "SELECT cost FROM calls WHERE cost IS NOT NULL")
-    sums = dict(zip(SUMS, (float(each or 0) for each in row), strict=True))  # type: ignore[arg-type]
+def in_rows(database: Path | str) -> dict[str, float]:
+    """What the counters must say, summed up from the rows with nothing but SQL and decimals."""
+    (row,) = sql(database, f"SELECT {', '.join(SUMS.values())} FROM calls")  # noqa: S608
+    costs = sql(database, "SELECT cost FROM calls WHERE cost IS NOT NULL")
+    sums = dict(zip(SUMS, (float(each or 0) for each in row), strict=True))
     return sums | {"llmtoken_cost_usd_total": float(sum(Decimal(str(cost)) for (cost,) in costs))}
 
 
@@ -75,25 +70,27 @@ class Story:
     """What was seen at each of the ends, and everything at the last one."""
 
     load: Load
-    database: Path
+    engine: str
+    database: Path | str
     lost: list[set[object]] = field(default_factory=list)
     shown: list[tuple[dict[str, float], dict[str, float]]] = field(default_factory=list)
     unbalanced: list[float] = field(default_factory=list)
     copies: list[tuple[Path, set[str]]] = field(default_factory=list)
 
 
-@pytest.fixture(scope="module")
-def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
-    folder = tmp_path_factory.mktemp("killed")
+@pytest.fixture(scope="module", params=ENGINES)
+def story(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+    folder, engine = tmp_path_factory.mktemp("killed"), request.param
     chance = random.Random()  # noqa: S311
-    with nursery(folder / "data") as forked:
+    database = {} if engine == "sqlite" else {"database": request.getfixturevalue("server").create()}
+    with nursery(folder / "data", **database) as forked:
         forked.start()
         with load(forked.url) as sending:
-            story = Story(sending, forked.database)
-            for cut in range(CUTS):
+            story = Story(sending, engine, forked.database)
+            for cut in range(CUTS[engine]):
                 sending.more(chance.randrange(1, 60))
                 story.copies.append(copied(forked, sending, folder / f"cut-{cut}.db"))
-            for _ in range(KILLS):
+            for _ in range(KILLS[engine]):
                 sending.more(chance.randrange(1, 40))
                 time.sleep(chance.random() * 0.02)  # anywhere in the life of a batch, not only after an answer
                 forked.kill()
@@ -121,8 +118,8 @@ def copied(forked: Forked, sending: Load, copy: Path) -> tuple[Path, set[str]]:
 
 
 def test_the_kills_fell_among_batches_under_way(story: Story) -> None:
-    assert len(story.lost) == KILLS
-    assert story.load.broken >= KILLS // 2
+    assert len(story.lost) == KILLS[story.engine]
+    assert story.load.broken >= KILLS[story.engine] // 2
 
 
 def test_every_acknowledged_report_has_its_row_after_every_kill(story: Story) -> None:
@@ -131,7 +128,7 @@ def test_every_acknowledged_report_has_its_row_after_every_kill(story: Story) ->
 
 def test_in_the_end_every_report_has_one_row(story: Story) -> None:
     assert story.load.acknowledged == story.load.sent
-    rows = Counter(row[0] for row in query(story.database, "SELECT request_id FROM calls"))
+    rows = Counter(row[0] for row in sql(story.database, "SELECT request_id FROM calls"))
     assert rows == Counter(story.load.sent)
 
 
@@ -154,12 +151,13 @@ def test_counters_and_rows_agree_series_by_series(story: Story) -> None:
 
 
 def test_the_file_is_sound_after_all(story: Story) -> None:
-    assert query(story.database, "PRAGMA integrity_check") == [("ok",)]
-    assert query(story.database, "PRAGMA foreign_key_check") == []
+    if story.engine == "sqlite":
+        assert sql(story.database, "PRAGMA integrity_check") == [("ok",)]
+        assert sql(story.database, "PRAGMA foreign_key_check") == []
 
 
 def test_a_power_cut_at_any_moment_keeps_rows_and_counters(story: Story) -> None:
-    assert len(story.copies) == CUTS
+    assert len(story.copies) == CUTS[story.engine]
     for copy, acknowledged in story.copies:
         with audit.open(str(copy)) as store:
             assert acknowledged <= stored(copy)

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from llmtoken import audit
+from support.databases import only_postgresql
 from support.forked import nursery
 from support.records import record
 
 
-def serve(database: Path) -> subprocess.CompletedProcess[str]:
+def serve(database: Path | str) -> subprocess.CompletedProcess[str]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("LLMTOKEN_")}
     return subprocess.run(
         [sys.executable, "-m", "llmtoken", "serve", "--port=0", f"--database={database}"],
@@ -51,5 +52,18 @@ def test_a_second_collector_on_the_same_file_is_refused_and_the_first_goes_on(tm
         assert done.returncode == 2
         assert f"Another collector is using {forked.database} (process {forked.pid})" in done.stderr
         assert "a database of its own" in done.stderr
+        report = {"request_body": "{}", "response_body": "{}", "elapsed_time": 1}
+        assert forked.collector.report(report).status_code == 200
+
+
+@only_postgresql
+def test_a_second_collector_of_the_same_name_is_refused_and_the_first_goes_on(tmp_path: Path, database: str) -> None:
+    with nursery(tmp_path / "data", database=database) as forked:
+        forked.start()
+        done = serve(database)
+        assert done.returncode == 2
+        assert "Another collector writes the counters of" in done.stderr
+        assert "an `instance` of its own" in done.stderr
+        assert "Traceback" not in done.stderr
         report = {"request_body": "{}", "response_body": "{}", "elapsed_time": 1}
         assert forked.collector.report(report).status_code == 200

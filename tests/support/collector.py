@@ -26,7 +26,7 @@ class Collector:
 
     url: str
     client: httpx.Client
-    database: Path
+    database: Path | str
 
     def report(self, body: Any, **headers: str) -> httpx.Response:
         """Post one report."""
@@ -53,9 +53,9 @@ class Collector:
 
 @contextmanager
 def running(directory: Path, *, clock: Callable[[], float] = time.monotonic, **settings: Any) -> Iterator[Collector]:
-    """Run a collector on its own database in `directory`; `clock` says how long reports are missing."""
-    database = directory / "llmtoken.db"
-    loaded = config.load(None, **{"database": str(database), "log_level": "warning", **settings})
+    """Run a collector on a database of its own in `directory`, or on `database`; `clock` is what its grace time runs on."""
+    database = settings.setdefault("database", directory / "llmtoken.db")
+    loaded = config.load(None, **{"log_level": "warning", **settings, "database": str(database)})
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(create_app(loaded, clock=clock), log_config=None, access_log=False))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -29,7 +30,7 @@ class Forked:
     """Collectors on one database, one after the other."""
 
     url: str
-    database: Path
+    database: Path | str
     log: Path
     client: httpx.Client
     _parent: subprocess.Popen[bytes]
@@ -79,12 +80,13 @@ class Forked:
 
 @contextmanager
 def nursery(folder: Path, **settings: object) -> Iterator[Forked]:
-    """A parent for collectors whose database is in `folder`; none runs yet."""
+    """A parent for collectors whose database is in `folder`, or is `database`; none runs yet."""
     folder.mkdir(parents=True, exist_ok=True)
-    database, log = folder / "llmtoken.db", folder.with_name(f"{folder.name}.log")
+    database: Any = settings.setdefault("database", folder / "llmtoken.db")
+    log = folder.with_name(f"{folder.name}.log")
     listener = socket.create_server(("127.0.0.1", 0), backlog=128)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    options = json.dumps({"database": str(database), "log_level": "warning", **settings})
+    options = json.dumps({"log_level": "warning", **settings, "database": str(database)})
     environment = {name: value for name, value in os.environ.items() if not name.startswith("LLMTOKEN_")}
     environment["PYTHONPATH"] = os.pathsep.join([str(ROOT / "tests"), environment.get("PYTHONPATH", "")])
     with log.open("ab") as errors:

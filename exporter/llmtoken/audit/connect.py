@@ -2,6 +2,8 @@
 
 SQLite: one writing connection in WAL mode that syncs every commit, and a few reading
 ones where each statement is a transaction of its own, so that no reader holds the WAL back.
+PostgreSQL likewise; there the writing connection is also what makes this collector the only one
+of its name (`llmtoken.audit.lock`).
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from pathlib import Path
 from sqlalchemy import URL, Connection, Engine, QueuePool, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from llmtoken.audit.lock import InstanceLock, Lock
+from llmtoken.audit.lock import Lock, hold_instance
 from llmtoken.audit.values import ExactSum, exact_plus
 from llmtoken.errors import DatabaseError
 
@@ -34,6 +36,22 @@ _WRITING = (
 )
 _READING = ("PRAGMA query_only = ON",)
 
+# Whoever is cut off from the server learns it in half a minute, and so does the server: what a dead collector
+# holds (its name, the rows of a transaction) holds others up no longer.
+_POSTGRESQL = {
+    "connect_timeout": 5,  # seconds
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 4,
+    "tcp_user_timeout": 30_000,  # milliseconds
+}
+_POSTGRESQL_SERVER = (
+    "tcp_keepalives_idle=10",
+    "tcp_keepalives_interval=5",
+    "tcp_keepalives_count=4",
+    "idle_in_transaction_session_timeout=30s",
+)
+
 _FORMS = "give a path, sqlite:///path or postgresql+psycopg://user:password@host/name"
 
 
@@ -44,7 +62,7 @@ class Connections:
     writer: Engine
     reader: Engine
     path: Path | None = None
-    lock: Lock | InstanceLock | None = None
+    lock: Lock | None = None
     instance: str = ""
 
     def checkpoint(self) -> None:
@@ -76,8 +94,10 @@ def connect(database: str, *, busy_timeout: float, instance: str = "") -> Connec
     """
     url = _url(database)
     if url.drivername != "sqlite":
-        engine, name = _postgresql(url), instance or socket.gethostname()
-        return Connections(writer=engine, reader=engine, lock=InstanceLock(engine, name), instance=name)
+        name = instance or socket.gethostname()
+        writer = _postgresql(url, busy_timeout, size=1)
+        hold_instance(writer, name)
+        return Connections(writer, _postgresql(url, busy_timeout, size=4, autocommit=True), instance=name)
     path = _path(url)
     lock = _claim(path)
     return replace(_to_write(path, busy_timeout), lock=lock, instance=instance or "collector")
@@ -87,18 +107,17 @@ def connect_beside(database: str, *, busy_timeout: float) -> Connections:
     """Engines to change what is stored in `database` while a collector may be using it. Raises `DatabaseError`."""
     url = _url(database)
     if url.drivername != "sqlite":
-        engine = _postgresql(url)
-        return Connections(writer=engine, reader=engine)
-    path = _present(url)
-    return _to_write(path, busy_timeout)
+        writer = _postgresql(url, busy_timeout, size=1)
+        return Connections(writer, _postgresql(url, busy_timeout, size=4, autocommit=True))
+    return _to_write(_present(url), busy_timeout)
 
 
 def connect_read_only(database: str, *, busy_timeout: float) -> Connections:
     """Engines that can't write, also while a collector does. Raises `DatabaseError`."""
     url = _url(database)
     if url.drivername != "sqlite":
-        engine = _postgresql(url).execution_options(postgresql_readonly=True)
-        return Connections(writer=engine, reader=engine)
+        reader = _postgresql(url, busy_timeout, size=4, autocommit=True, read_only=True)
+        return Connections(writer=reader, reader=reader)
     path = _present(url)
     reader = _sqlite(path, "ro", busy_timeout, size=4, pragmas=_READING)
     return Connections(writer=reader, reader=reader, path=path)
@@ -211,10 +230,27 @@ def _begin_immediate(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
-def _postgresql(url: URL) -> Engine:
+def _postgresql(
+    url: URL, busy_timeout: float, *, size: int, autocommit: bool = False, read_only: bool = False
+) -> Engine:
+    """An engine of `size` connections. What the URL says of the connection wins over our own."""
+    rules = [*_POSTGRESQL_SERVER, f"lock_timeout={int(busy_timeout * 1000)}ms"]
+    if read_only:
+        rules.append("default_transaction_read_only=on")
+    options = " ".join((*(f"-c {rule}" for rule in rules), str(url.query.get("options", ""))))
     try:
         return create_engine(
-            url, pool_pre_ping=True, insertmanyvalues_page_size=_ROWS_PER_STATEMENT, hide_parameters=True
+            url,
+            connect_args={**_POSTGRESQL, **url.query, "options": options},
+            isolation_level="AUTOCOMMIT" if autocommit else "READ COMMITTED",
+            pool_size=size,
+            max_overflow=0,
+            # A writer that finds its connection broken must know it: see `llmtoken.audit.writer`.
+            pool_pre_ping=autocommit,
+            insertmanyvalues_page_size=_ROWS_PER_STATEMENT,
+            hide_parameters=True,
         )
-    except ModuleNotFoundError as error:
-        raise DatabaseError("PostgreSQL needs the psycopg package", hint="pip install 'psycopg[binary]'") from error
+    except ImportError as error:
+        raise DatabaseError(
+            "PostgreSQL needs the psycopg package", hint="pip install 'llmtoken[postgresql]'"
+        ) from error

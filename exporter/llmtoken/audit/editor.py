@@ -14,6 +14,7 @@ from llmtoken.audit import retention, space
 from llmtoken.audit.failures import refused
 from llmtoken.audit.reader import Reader
 from llmtoken.audit.retention import Progress, Rules, Summary
+from llmtoken.errors import DatabaseError
 
 
 class Editor(Reader):
@@ -36,7 +37,7 @@ class Editor(Reader):
         try:
             with self._connections.writer.begin() as connection:
                 yield connection
-        except (DBAPIError, PoolTimeout) as error:
+        except (DBAPIError, PoolTimeout, DatabaseError) as error:
             raise refused("The audit can't be written now", error) from error
 
     def _give_back(self) -> bool:

@@ -10,7 +10,8 @@ import os
 import sys
 from pathlib import Path
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from llmtoken.errors import DatabaseError
 
@@ -52,20 +53,27 @@ class Lock:
 _ANY_NUMBER = 0x6C6C6F
 
 
-class InstanceLock:
-    """Held by a session on the PostgreSQL server, until `release` or its end. Raises `DatabaseError` likewise."""
+def hold_instance(writer: Engine, instance: str) -> None:
+    """Make every connection of `writer` hold the name; the server lets go of it when the connection ends.
 
-    def __init__(self, engine: Engine, instance: str) -> None:
-        self._connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-        question = text(f"SELECT pg_try_advisory_lock({_ANY_NUMBER}, hashtext(:instance))")
-        if not self._connection.execute(question, {"instance": instance}).scalar_one():
-            self.release()
+    So nobody can write without it, also after the server was restarted and has forgotten who held what. Where
+    another collector has the name, connecting waits as long as for any lock, and then raises `DatabaseError`.
+    """
+
+    @event.listens_for(writer, "connect")
+    def hold(connection: DBAPIConnection, _: object) -> None:
+        cursor = connection.cursor()
+        try:
+            cursor.execute(f"SELECT pg_advisory_lock(hashtextextended(%s, {_ANY_NUMBER}))", (instance,))
+            connection.commit()
+        except BaseException as error:
+            connection.close()
+            if getattr(error, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
+                raise
             raise DatabaseError(
                 f"Another collector writes the counters of {instance} in this database",
                 hint="give each collector an `instance` of its own",
-            )
+            ) from error
 
-    def release(self) -> None:
-        """Let the next one in."""
-        self._connection.invalidate()  # returned to the pool it would keep the lock
-        self._connection.close()
+
+_LOCK_NOT_AVAILABLE = "55P03"

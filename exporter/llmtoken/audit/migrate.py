@@ -22,6 +22,7 @@ def check(connection: Connection) -> str | None:
 
     Raises `DatabaseError` when the database is somebody else's or of a newer version.
     """
+    _require_utf8(connection)
     # In this order: another replica may be making the schema just now, and the ledger comes with its tables.
     strange = _strangers(connection)
     found = MigrationContext.configure(connection, opts={"version_table": LEDGER}).get_current_revision()
@@ -57,6 +58,17 @@ def require_newest(connection: Connection) -> None:
             f"The database's schema is {found or 'missing'}, this version reads {newest}",
             hint="start `llmtoken serve` on it once; it migrates by itself",
         )
+
+
+def _require_utf8(connection: Connection) -> None:
+    """SQLite always keeps UTF-8."""
+    if connection.dialect.name == "postgresql":
+        encoding = connection.exec_driver_sql("SHOW server_encoding").scalar_one()
+        if encoding != "UTF8":
+            raise DatabaseError(
+                f"The database keeps text in {encoding}, which can't hold every prompt",
+                hint="make it with createdb --encoding=UTF8 --template=template0 NAME",
+            )
 
 
 def _strangers(connection: Connection) -> set[str]:

@@ -48,7 +48,8 @@ class Audit(Editor):
 
     def __init__(self, connections: Connections, counters: Counters) -> None:
         super().__init__(connections)
-        self._counters, self._counters_known = counters, True
+        self._counters = counters
+        self._known_over: object | None = None
         self._watch = Watch(counters.instance)
         self._turn = threading.RLock()
         self._file = identity(connections.path)
@@ -61,6 +62,11 @@ class Audit(Editor):
         )
         self._took_last, self._last_at = True, float("-inf")
         self._refused_bytes = 0
+
+    @property
+    def instance(self) -> str:
+        """Whose counters these are."""
+        return self._counters.instance
 
     @property
     def counters(self) -> Mapping[Labels, Sums]:
@@ -99,10 +105,14 @@ class Audit(Editor):
         return [draft.call if draft.key is not None else None for draft in drafts]
 
     def _known_counters(self, connection: Connection) -> Counters:
-        """As the database has them: read anew after a commit of which nobody knows whether it was made."""
-        if not self._counters_known:
+        """As the database has them.
+
+        Read anew after a commit of which nobody knows whether it was made, and over a new connection: until we
+        had it, another collector of our name may have written.
+        """
+        if self._known_over is not connection.connection.driver_connection:
             self._counters = Counters(self._counters.instance, connection)
-            self._counters_known = True
+            self._known_over = connection.connection.driver_connection
         return self._counters
 
     def _store_calls(self, connection: Connection, drafts: Sequence[_Draft], entry: Entry, labels: Labeller) -> None:
@@ -180,15 +190,18 @@ class Audit(Editor):
             finally:
                 self._took_last, self._last_at = took, time.monotonic()
                 self._refused_bytes = 0 if took else size
-                self._counters_known = self._counters_known and took
 
     @contextmanager
     def _changing(self) -> Iterator[Connection]:
         with self._turn:
             self._require_open()
             self._reopen_if_replaced()
-            with super()._changing() as connection:
-                yield connection
+            try:
+                with super()._changing() as connection:
+                    yield connection
+            except BaseException:
+                self._known_over = None
+                raise
 
     def _give_back(self) -> bool:
         with self._turn:
@@ -198,7 +211,7 @@ class Audit(Editor):
         """A deleted file still takes rows, which are gone later: never acknowledge into one."""
         if (file := identity(self._connections.path)) != self._file:
             self._connections.disconnect()
-            self._file, self._counters_known = file, False
+            self._file = file
             self._watch = Watch(self._counters.instance)
 
 
