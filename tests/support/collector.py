@@ -53,7 +53,7 @@ class Collector:
 
 @contextmanager
 def running(directory: Path, *, clock: Callable[[], float] = time.monotonic, **settings: Any) -> Iterator[Collector]:
-    """Run a collector on a database of its own in `directory`, or on `database`; `clock` is what its grace time runs on."""
+    """Run a collector on a database of its own in `directory`, or on `database`; `clock` is what grace times run on."""
     database = settings.setdefault("database", directory / "llmtoken.db")
     loaded = config.load(None, **{"log_level": "warning", **settings, "database": str(database)})
     listener = socket.create_server(("127.0.0.1", 0))

@@ -8,7 +8,7 @@ import json
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -65,12 +65,15 @@ class Load:
 
 
 @contextmanager
-def load(url: str, *, senders: int = 3, seed: int = 0) -> Iterator[Load]:
-    """Send from several connections. At the end each sender repeats its last batch until it is acknowledged."""
+def load(*urls: str, senders: int = 3, seed: int = 0) -> Iterator[Load]:
+    """Send from several connections, each to one of `urls` after the other, as through a load balancer.
+
+    At the end each sender repeats its last batch until it is acknowledged.
+    """
     state, enough = Load(), threading.Event()
     run = next(_ROUNDS)
     threads = [
-        threading.Thread(target=_send, args=(url, state, enough, f"{run}-{number}", random.Random(seed + number)))  # noqa: S311
+        threading.Thread(target=_send, args=(urls, state, enough, f"{run}-{number}", random.Random(seed + number)))  # noqa: S311
         for number in range(senders)
     ]
     state.busy.set()
@@ -88,16 +91,16 @@ def load(url: str, *, senders: int = 3, seed: int = 0) -> Iterator[Load]:
             thread.join()
 
 
-def _send(url: str, state: Load, enough: threading.Event, name: str, chance: random.Random) -> None:
-    address = urlsplit(url).netloc
+def _send(urls: Sequence[str], state: Load, enough: threading.Event, name: str, chance: random.Random) -> None:
     numbers = itertools.count()
-    connection = http.client.HTTPConnection(address, timeout=10)
+    connections = itertools.cycle([http.client.HTTPConnection(urlsplit(url).netloc, timeout=10) for url in urls])
     while not enough.is_set():
         ids = [f"{name}-{next(numbers)}" for _ in range(chance.randrange(1, 20))]
         state.sent.update(ids)
         body = "\n".join(json.dumps(report(request_id, chance)) for request_id in ids).encode()
         while not state.given_up:
             state.busy.wait()
+            connection = next(connections)
             try:
                 connection.request("POST", "/api/report", body, {"content-type": "application/x-ndjson"})
                 status = connection.getresponse()
@@ -113,4 +116,5 @@ def _send(url: str, state: Load, enough: threading.Event, name: str, chance: ran
                 state.acknowledged.update(ids)
                 break
             time.sleep(0.05)
-    connection.close()
+    for _ in urls:
+        next(connections).close()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from operator import itemgetter
 
 from sqlalchemy import Column, Connection, String, Table, and_, bindparam, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
@@ -48,6 +49,7 @@ def save(connection: Connection, lessons: Iterable[Lesson]) -> None:
     ]
     gone = [{f"old_{name}": part for name, part in zip(_KEY, key, strict=True)} for *key, pairs in lessons if not pairs]
     if kept:
+        kept.sort(key=itemgetter(*_KEY))  # in one order, or two replicas would wait for each other
         insert = sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
         news = {name: insert.excluded[name] for name in ("pairs", "updated_at")}
         connection.execute(insert.on_conflict_do_update(index_elements=_KEY, set_=news), kept)

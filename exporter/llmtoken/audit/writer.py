@@ -134,10 +134,11 @@ class Audit(Editor):
 
     def _insert_calls(self, connection: Connection, drafts: Sequence[_Draft], entry: Entry, labels: Labeller) -> None:
         shown = {}
-        for draft in drafts:
+        # In one order, or two replicas that are sent the same reports would wait for each other.
+        for draft in sorted(drafts, key=_request_id):
             shown[draft.row["request_id"]] = draft, labels(draft.call)
             draft.row["series_id"] = entry.series(shown[draft.row["request_id"]][1])
-        for key, request_id in connection.execute(self._insert, [draft.row for draft in drafts]):
+        for key, request_id in connection.execute(self._insert, [draft.row for draft, _ in shown.values()]):
             draft, counted_under = shown[request_id]
             draft.key = key
             entry.add(counted_under, draft.call)
@@ -241,6 +242,10 @@ class _Draft:
     def texts(self) -> dict[str, Any]:
         request, response = self.record.request_body, self.record.response_body
         return {"call_id": self.key, "request_body": _text(request), "response_body": _text(response)}
+
+
+def _request_id(draft: _Draft) -> str:
+    return str(draft.row["request_id"])
 
 
 def _as_stored(call: Call, row: Mapping[str, Any]) -> Call:
