@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +11,10 @@ import httpx
 import pytest
 
 from llmtoken.errors import StorageUnavailable
-from llmtoken.metrics.ledger import GRACE
+from llmtoken.ledger import GRACE
 from support.clock import Clock
 from support.collector import Collector, running
+from support.databases import locked, only_postgresql
 
 NOTHING = {"status": "ok", "accepted": 0, "duplicates": 0, "rejected": []}
 
@@ -50,9 +53,9 @@ class Books:
 
 
 @pytest.fixture
-def books(tmp_path: Path) -> Iterator[Books]:
+def books(tmp_path: Path, database: str) -> Iterator[Books]:
     clock = Clock()
-    with running(tmp_path, clock=clock) as collector:
+    with running(tmp_path, clock=clock, database=database) as collector:
         yield Books(collector, clock)
 
 
@@ -162,12 +165,117 @@ def test_lines_that_were_refused_are_missing_until_the_plugin_counts_them_as_fai
     assert books.missing() == (0, 0)
 
 
-def test_a_collector_that_starts_later_does_not_miss_what_came_before(tmp_path: Path) -> None:
-    clock = Clock()
-    for first in (1, 100):
-        with running(tmp_path, clock=clock) as collector:
-            books = Books(collector, clock)
-            books.send(first, told={"sequence": first, "dropped": 7})
-            books.send(first + 2)
-            clock.go_on(GRACE)
-            assert books.missing() == (1, 0)
+# ── Restarts ────────────────────────────────────────────────────────────────────────────
+
+
+class Lives:
+    """A collector that ends and starts again on the same database, at the times that a test says."""
+
+    def __init__(self, folder: Path, database: str) -> None:
+        self.clock = Clock()
+        self._folder, self._database = folder, database
+
+    def __call__(self, instance: str = "") -> AbstractContextManager[Books]:
+        return self._books(instance)
+
+    @contextmanager
+    def _books(self, instance: str) -> Iterator[Books]:
+        with running(self._folder, clock=self.clock, database=self._database, instance=instance) as collector:
+            yield Books(collector, self.clock)
+
+
+@pytest.fixture
+def life(tmp_path: Path, database: str) -> Lives:
+    return Lives(tmp_path, database)
+
+
+def test_a_restart_between_gap_and_arrival_forgets_nothing(life: Lives) -> None:
+    with life() as books:
+        books.send(1, 5, dropped=1)
+        life.clock.go_on(GRACE)
+        assert books.missing() == (2, 0)
+    with life() as books:
+        assert (books.missing(), books.lost("dropped")) == ((2, 0), 1)
+        books.send(3, dropped=1)
+        life.clock.go_on(GRACE)
+        assert (books.missing(), books.lost("dropped")) == ((2, 1), 1)
+
+
+def test_what_vanished_around_a_restart_is_missing(life: Lives) -> None:
+    with life() as books:
+        books.send(1, 2)
+    with life() as books:
+        books.send(6, told={"sequence": 6})
+        life.clock.go_on(GRACE)
+        assert books.missing() == (3, 0)
+
+
+def test_losses_that_were_counted_before_a_restart_are_not_counted_again(life: Lives) -> None:
+    for _ in range(2):
+        with life() as books:
+            books.send(told={"sequence": 9, "dropped": 4, "failed": 2})
+            assert (books.lost("dropped"), books.lost("failed")) == (4, 2)
+
+
+def test_what_could_not_be_offered_while_no_collector_ran_is_not_missing(life: Lives) -> None:
+    with life() as books:
+        books.send(1, told={"sequence": 4})
+    life.clock.go_on(10 * GRACE)
+    with life() as books:
+        assert books.missing() == (0, 0)
+        life.clock.go_on(GRACE - 1)
+        books.send(2, 3)
+        assert books.missing() == (0, 0)
+        books.send(5, told={"sequence": 5})
+        life.clock.go_on(1)
+        assert books.missing() == (1, 0)
+
+
+def test_a_database_that_refused_for_long_makes_nothing_missing(books: Books, database: str) -> None:
+    books.send(1, told={"sequence": 3})
+    with locked(database):
+        assert books.send(2).status_code == 503
+        books.clock.go_on(10 * GRACE)
+        assert books.missing() == (0, 0)
+    books.send(2, 3)
+    books.clock.go_on(2 * GRACE)
+    assert books.missing() == (0, 0)
+
+
+def test_a_boot_that_is_first_heard_of_when_it_is_old_is_followed_from_there(books: Books) -> None:
+    books.send(100, told={"sequence": 100, "dropped": 7})
+    books.send(102)
+    books.clock.go_on(GRACE)
+    assert books.missing() == (1, 0)
+
+
+# ── Replicas ────────────────────────────────────────────────────────────────────────────
+
+
+@only_postgresql
+def test_replicas_behind_one_load_balancer_miss_nothing_of_what_the_other_has(life: Lives) -> None:
+    with life("one") as one, life("two") as two:
+        for number in range(1, 41):
+            (one if number % 2 else two).send(number, told={"sequence": number + 1})
+        life.clock.go_on(GRACE)
+        assert (one.missing(), two.missing()) == ((1, 0), (0, 0)), "number 41 was given out"
+        two.send(41)
+        assert two.missing() == (0, 1)
+
+
+@only_postgresql
+def test_of_a_plugin_that_was_killed_exactly_its_numbers_are_missing_once_over_all(life: Lives) -> None:
+    with life("one") as one, life("two") as two, life("three") as three:
+        replicas = (one, two, three)
+        for start in range(1, 61, 4):
+            replicas[start % 3].send(*range(start, start + 4), boot="killed")
+        two.send(told={"boot": "killed", "sequence": 67, "dropped": 2, "dropped_by": {"queue_full": 2}})
+        for number in range(1, 20):
+            replicas[number % 3].send(number, boot="lives")
+        life.clock.go_on(GRACE)
+        with ThreadPoolExecutor() as pool:
+            for _ in range(3):
+                found = list(pool.map(Books.missing, replicas))
+                life.clock.go_on(GRACE)
+        assert [sum(each) for each in zip(*found, strict=True)] == [5, 0]
+        assert sum(each.lost("dropped", reason="queue_full") for each in replicas) == 2

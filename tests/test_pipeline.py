@@ -13,6 +13,7 @@ from llmtoken import pipeline as pipeline_module
 from llmtoken.audit import Audit
 from llmtoken.call import Call, Record
 from llmtoken.errors import NotJSON, QueueFull, StorageUnavailable
+from llmtoken.ledger import Told
 from llmtoken.metrics import Metrics
 from llmtoken.payload import Content
 from llmtoken.pipeline import Outcome, Pipeline
@@ -58,11 +59,11 @@ def running(database: str, monkeypatch: pytest.MonkeyPatch, **settings: int) -> 
     bench = Bench(store, metrics, Pipeline(config.load(None, **settings), store, metrics))
     write = store.write
 
-    def gated(records: Sequence[Record], labels: Labeller) -> list[Call | None]:
+    def gated(records: Sequence[Record], labels: Labeller, told: Sequence[Told]) -> list[Call | None]:
         bench.groups.append(len(records))
         bench.entered.set()
         assert bench.gate.wait(30)
-        return write(records, labels)
+        return write(records, labels, told)
 
     monkeypatch.setattr(store, "write", gated)
     bench.pipeline.start()

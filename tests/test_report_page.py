@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from llmtoken.metrics.losses import DROPPED, FAILED, OTHER, UNKNOWN
+from llmtoken.ledger import DROPPED, FAILED, OTHER, UNKNOWN
 from llmtoken.report import Report, Source
 from support.collector import running
 from support.needs import ROOT

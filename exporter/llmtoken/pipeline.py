@@ -16,7 +16,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from llmtoken.audit import Audit, Check, Pruner, Rules
@@ -24,6 +24,7 @@ from llmtoken.call import Call
 from llmtoken.config import Settings
 from llmtoken.count import Calibration, Counter, TokenizerFiles
 from llmtoken.errors import LlmtokenError, QueueFull, StorageUnavailable
+from llmtoken.ledger import Told
 from llmtoken.metrics import Metrics
 from llmtoken.payload import Content
 from llmtoken.reading import PROBLEMS, Reading, read, warm_up
@@ -93,6 +94,7 @@ class Pipeline:
         rules = Rules(settings.retain_bodies, settings.retain_calls, settings.retain_bytes)
         self._pruner = Pruner(audit, rules)
         metrics.show(lambda: audit.counters)
+        metrics.show_losses(self._losses)
         metrics.watch(
             queue_reports=lambda: self._waiting_reports,
             queue_bytes=lambda: self._waiting_bytes,
@@ -101,6 +103,10 @@ class Pipeline:
         )
         for problem in (*PROBLEMS, _LEDGER):
             metrics.parse_failures(problem, 0)  # shown at 0, so that the first one is an increase
+
+    def _losses(self) -> Mapping[tuple[str, str], int]:
+        self._audit.settle()
+        return self._audit.losses
 
     def start(self) -> None:
         """Start the threads."""
@@ -172,10 +178,9 @@ class Pipeline:
                 self._finish([(job, error)])
             else:
                 self._metrics.reports(rejected=len(job.rejected))
-                if job.readings:
+                if job.readings or job.ledger is not None:
                     self._to_write.put(job)
-                else:  # nothing to commit, so what it tells can be taken at once
-                    self._take_ledgers([job])
+                else:
                     self._finish([(job, _outcome(job, []))])
 
     # ── Writer ──────────────────────────────────────────────────────────────────────────
@@ -216,10 +221,10 @@ class Pipeline:
     def _commit(self, group: Sequence[_Job]) -> None:
         readings = [reading for job in group for reading in job.readings]
         began = time.monotonic()
-        stored = self._audit.write([reading.record for reading in readings], self._metrics.labels)
+        told = [told for job in group if (told := _told(job)) is not None]
+        stored = self._audit.write([reading.record for reading in readings], self._metrics.labels, told)
         self._metrics.committed(time.monotonic() - began, sum(call is not None for call in stored))
         self._count(readings, stored)
-        self._take_ledgers(group)
         marks = iter(stored)
         self._finish((job, _outcome(job, [next(marks) for _ in job.readings])) for job in group)
 
@@ -234,12 +239,6 @@ class Pipeline:
             for seen in reading.comparisons:
                 self._metrics.estimated(call, seen.token_type, seen.ratio)
             self._calibration.learn(reading.comparisons)
-
-    def _take_ledgers(self, group: Sequence[_Job]) -> None:
-        """Only now: a report that isn't committed hasn't arrived, and comes again with all that it tells."""
-        for job in group:
-            sources = (reading.report.source for reading in job.readings)
-            self._metrics.plugin([source for source in sources if source is not None], job.ledger)
 
     def _keep_lessons(self, *, least: int) -> None:
         try:
@@ -267,6 +266,12 @@ class Pipeline:
         finished = list(results)
         self._reserve(-sum(job.reports for job, _ in finished), -sum(job.size for job, _ in finished))
         finished[0][0].loop.call_soon_threadsafe(_answer, finished)
+
+
+def _told(job: _Job) -> Told | None:
+    """What a payload's sender says of itself, if it is a plugin of ours."""
+    sources = [reading.report.source for reading in job.readings if reading.report.source is not None]
+    return (sources, job.ledger) if sources or job.ledger is not None else None
 
 
 def _outcome(job: _Job, stored: Sequence[Call | None]) -> Outcome:

@@ -12,6 +12,7 @@ import pytest
 
 from llmtoken import audit
 from llmtoken.audit import Rules
+from llmtoken.report import Source
 from support.databases import connect, only_sqlite, sql
 from support.needs import ROOT
 from support.records import record
@@ -51,6 +52,7 @@ def rows(database: str) -> Iterator[Any]:
                 ),
             ]
         )
+        store.write([], told=[([Source(boot="b", sequence=1, dropped=2)], None)])
         store.keep([("openai", "gpt-4o", "input", ((10, 12),))])
         store.write([record("forgotten", started_at=DAY - timedelta(days=10_000))])
         store.prune(Rules(calls=timedelta(days=9_000)), pause=lambda _: True)

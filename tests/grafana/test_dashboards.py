@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 import yaml
 
-from llmtoken.report import Source
 from support import prometheus
 from support.calls import call, failed, streamed
 from support.collector import wait_for
@@ -140,7 +139,7 @@ def scraped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[prometheus.Pro
 
             def busy() -> bool:
                 metrics.record([call(), call(consumer="bob"), streamed(), failed()])
-                metrics.plugin([Source(boot="a", dropped=1, dropped_by={"queue_full": 1})])
+                metrics.losses = {("dropped", "queue_full"): 1}
                 return bool(running.query(enough))
 
             wait_for(busy)

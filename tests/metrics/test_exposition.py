@@ -9,8 +9,8 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_classic
 
+from llmtoken.ledger import DROPPED, FAILED
 from llmtoken.metrics.instruments import INSTRUMENTS
-from llmtoken.metrics.losses import DROPPED, FAILED
 from support.calls import call
 from support.counting import Counting
 from support.exposition import GOLDEN, example

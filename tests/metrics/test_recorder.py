@@ -8,7 +8,6 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from llmtoken.errors import ConfigError
 from llmtoken.metrics import Metrics
-from llmtoken.report import Source
 from support.calls import call, failed, streamed, without_tokens
 from support.counting import Counting
 
@@ -177,11 +176,13 @@ def test_a_problem_can_be_shown_before_it_first_happens(seen: Seen) -> None:
     assert seen.sum("llmtoken_parse_failures_total") == 3
 
 
-def test_losses_are_the_sum_over_all_plugins(seen: Seen) -> None:
-    for source in (Source(boot="a", dropped=3), Source(boot="b", dropped=1, failed=5), Source(boot="a", dropped=4)):
-        seen.metrics.plugin([source])
-    assert seen.sum("llmtoken_plugin_dropped_total") == 5
-    assert seen.sum("llmtoken_plugin_failed_total") == 5
+def test_losses_are_shown_by_reason_from_zero(seen: Seen) -> None:
+    assert seen.sum("llmtoken_plugin_dropped_total") == 0
+    seen.metrics.losses = {("dropped", "queue_full"): 5, ("missing", ""): 3, ("late", ""): 1}
+    assert seen.samples("llmtoken_plugin_dropped_total")[0] == ({"reason": "queue_full"}, 5)
+    assert seen.sum("llmtoken_plugin_failed_total") == 0
+    assert seen.samples("llmtoken_plugin_missing_reports_total") == [({}, 3)]
+    assert seen.samples("llmtoken_plugin_late_reports_total") == [({}, 1)]
 
 
 def test_a_commit_leaves_its_time_and_duration(seen: Seen) -> None:

@@ -52,7 +52,7 @@ class Collector:
 
 
 @contextmanager
-def running(directory: Path, *, clock: Callable[[], float] = time.monotonic, **settings: Any) -> Iterator[Collector]:
+def running(directory: Path, *, clock: Callable[[], float] = time.time, **settings: Any) -> Iterator[Collector]:
     """Run a collector on a database of its own in `directory`, or on `database`; `clock` is what grace times run on."""
     database = settings.setdefault("database", directory / "llmtoken.db")
     loaded = config.load(None, **{"log_level": "warning", **settings, "database": str(database)})

@@ -16,6 +16,8 @@ class Counting(Metrics):
         super().__init__(max_models=max_models, max_consumers=max_consumers)
         self.totals = dict(totals or {})
         self.show(lambda: self.totals)
+        self.losses: dict[tuple[str, str], int] = {}
+        self.show_losses(lambda: self.losses)
 
     def record(self, calls: Sequence[Call]) -> None:
         for call in calls:

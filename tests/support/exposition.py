@@ -7,7 +7,6 @@ anew with `PYTHONPATH=tests python -m support.exposition`, and read the differen
 import re
 
 from llmtoken.metrics.instruments import ATTRIBUTES
-from llmtoken.report import Source
 from support.calls import call, failed, streamed, without_tokens
 from support.counting import Counting
 from support.needs import ROOT
@@ -37,7 +36,7 @@ def example(accept: str | None = None) -> str:
         metrics.reports(accepted=8, duplicates=2, rejected=1)
         metrics.parse_failures("not_json")
         metrics.estimated(CALLS[0], "output", 0.98)
-        metrics.plugin([Source(boot="a", sequence=1, dropped=4, dropped_by={"queue_full": 3}, failed=2)])
+        metrics.losses = {("dropped", "queue_full"): 3, ("dropped", "unknown"): 1, ("failed", "unknown"): 2}
         metrics.committed(0.02, 8)
         text = metrics.exposition(accept)[0].decode()
     finally:

@@ -7,10 +7,12 @@ What is in the tables and how to query them: docs/audit.md.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from llmtoken.audit import migrate
 from llmtoken.audit.balance import Balance
+from llmtoken.audit.boots import Boots
 from llmtoken.audit.check import Check
 from llmtoken.audit.connect import Connections, connect, connect_beside, connect_read_only, shown
 from llmtoken.audit.counters import Counters
@@ -52,11 +54,14 @@ __all__ = [
 ]
 
 
-def open(database: str, *, instance: str = "", busy_timeout: float = 5.0) -> Audit:  # noqa: A001 - audit.open reads well
+def open(  # noqa: A001 - audit.open reads well
+    database: str, *, instance: str = "", busy_timeout: float = 5.0, clock: Callable[[], float] = time.time
+) -> Audit:
     """Open `database` (a path or a SQLAlchemy URL) for a collector; create or migrate it first.
 
     `instance` names whose counters these are, and is what `llmtoken.audit.connect` says when it is empty.
-    `busy_timeout`: how long to wait for another program's lock on a SQLite file, in seconds.
+    `busy_timeout`: how long to wait for another program's lock, in seconds.
+    `clock` says, in seconds, how long a report has been missing; it goes on while no collector runs.
     Raises `DatabaseError`: not a database, damaged, of a newer version, somebody else's, in
     use by another collector, locked, or not writable. The file is then left as it was.
     """
@@ -69,10 +74,11 @@ def open(database: str, *, instance: str = "", busy_timeout: float = 5.0) -> Aud
             with connections.writer.begin() as connection:
                 migrate.upgrade(connection)
                 counters = Counters(connections.instance, connection)
+                boots = Boots(connections.instance, connection)
         except BaseException:
             connections.close()
             raise
-    return Audit(connections, counters)
+    return Audit(connections, counters, boots, clock=clock)
 
 
 def open_beside(database: str, *, busy_timeout: float = 30.0) -> Editor:

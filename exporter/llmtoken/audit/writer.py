@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from operator import attrgetter, itemgetter
 from typing import Any
@@ -16,6 +16,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from llmtoken.audit import calibration, replies, values
 from llmtoken.audit.balance import Watch
+from llmtoken.audit.boots import Boots, any_due
 from llmtoken.audit.calibration import Lesson
 from llmtoken.audit.connect import Connections, identity
 from llmtoken.audit.counters import Counters, Entry
@@ -24,6 +25,7 @@ from llmtoken.audit.rollups import Addition
 from llmtoken.audit.schema import FIELDS, bodies, calls, heartbeat
 from llmtoken.call import Call, Record
 from llmtoken.errors import StorageUnavailable
+from llmtoken.ledger import GRACE, Told
 from llmtoken.totals import Labeller, Labels, Sums
 from llmtoken.totals import labels as plain_labels
 
@@ -39,6 +41,9 @@ _INSERT_BODIES = insert(bodies)
 _TRUSTED = 1.0
 """How long it holds, in seconds, that the database took a write or refused one: polling shall cost no disk writes."""
 
+_LOOK_EVERY = 1.0
+"""Seconds between two looks for gaps that have become old: a scrape asks several times."""
+
 _LEAST_TRIAL, _LARGEST_TRIAL = 4096, 16 * 1024 * 1024
 """How much a trial writes, in bytes."""
 
@@ -46,9 +51,13 @@ _LEAST_TRIAL, _LARGEST_TRIAL = 4096, 16 * 1024 * 1024
 class Audit(Editor):
     """Reads and writes the audit, from any thread. One per SQLite file, any number per PostgreSQL database."""
 
-    def __init__(self, connections: Connections, counters: Counters) -> None:
+    def __init__(
+        self, connections: Connections, counters: Counters, boots: Boots, *, clock: Callable[[], float] = time.time
+    ) -> None:
         super().__init__(connections)
-        self._counters = counters
+        self._counters, self._boots, self._clock = counters, boots, clock
+        self._takes_since: float | None = clock()
+        self._looked_at = 0.0
         self._known_over: object | None = None
         self._watch = Watch(counters.instance)
         self._turn = threading.RLock()
@@ -73,8 +82,18 @@ class Audit(Editor):
         """What this collector's counters stand at after the last commit."""
         return self._counters.totals
 
-    def write(self, records: Sequence[Record], labels: Labeller = plain_labels) -> list[Call | None]:
+    @property
+    def losses(self) -> Mapping[tuple[str, str], int]:
+        """What this collector found lost, missing and late, by kind and reason, after the last commit."""
+        return self._boots.losses
+
+    def write(
+        self, records: Sequence[Record], labels: Labeller = plain_labels, told: Sequence[Told] = ()
+    ) -> list[Call | None]:
         """Commit all records in one transaction, counted under their `labels`; when this returns they are on disk.
+
+        With them is committed what plugins `told` of themselves in the same batches: a report that isn't
+        committed hasn't arrived, and comes again with all that it tells.
 
         For each record: the call as it was stored, or `None` when its `request_id` was stored
         before, also earlier in `records`. What is counted of a call must be read from there:
@@ -87,10 +106,11 @@ class Audit(Editor):
         first: dict[str, _Draft] = {}
         for draft in drafts:
             first.setdefault(draft.row["request_id"], draft)
-        if not drafts:
+        if not drafts and not told:
             return []
         with self._writing(sum(map(_weight, records))) as connection:
-            entry = Entry(self._known_counters(connection), connection)
+            self._know(connection)
+            entry = Entry(self._counters, connection)
             self._store_calls(connection, list(first.values()), entry, labels)
             entry.write()
             days = Addition()
@@ -101,19 +121,41 @@ class Audit(Editor):
             if texts:
                 connection.execute(_INSERT_BODIES, texts)
             days.write(connection)
+            now = self._clock()
+            self._boots.take(connection, told, now, settles=self._may_settle(now))
         entry.keep()
+        self._boots.committed()
         return [draft.call if draft.key is not None else None for draft in drafts]
 
-    def _known_counters(self, connection: Connection) -> Counters:
-        """As the database has them.
+    def settle(self) -> None:
+        """Find missing what plugins gave out long enough ago, without any news of it. Refused, it is found later."""
+        now = self._clock()
+        if not self._may_settle(now) or now - self._looked_at < _LOOK_EVERY:
+            return
+        self._looked_at = now
+        with suppress(StorageUnavailable):
+            with self._reading() as connection:
+                due = any_due(connection, now)
+            if due:
+                with self._changing() as connection:
+                    self._know(connection)
+                    self._boots.settle(connection, now)
+                self._boots.committed()
+
+    def _may_settle(self, now: float) -> bool:
+        """Only once we took reports for as long as one may be on its way: whoever was refused offers them again."""
+        return self._takes_since is not None and now - self._takes_since >= GRACE
+
+    def _know(self, connection: Connection) -> None:
+        """Have the counters and the ledger as the database has them.
 
         Read anew after a commit of which nobody knows whether it was made, and over a new connection: until we
         had it, another collector of our name may have written.
         """
         if self._known_over is not connection.connection.driver_connection:
             self._counters = Counters(self._counters.instance, connection)
+            self._boots = Boots(self._counters.instance, connection)
             self._known_over = connection.connection.driver_connection
-        return self._counters
 
     def _store_calls(self, connection: Connection, drafts: Sequence[_Draft], entry: Entry, labels: Labeller) -> None:
         """Insert the calls that aren't there yet, without the tokens that others have, and count them.
@@ -190,6 +232,7 @@ class Audit(Editor):
                 took = True
             finally:
                 self._took_last, self._last_at = took, time.monotonic()
+                self._takes_since = (self._takes_since or self._clock()) if took else None
                 self._refused_bytes = 0 if took else size
 
     @contextmanager

@@ -25,14 +25,12 @@ from prometheus_client import CollectorRegistry
 from llmtoken import __version__
 from llmtoken.call import Call
 from llmtoken.errors import ConfigError
+from llmtoken.ledger import DROPPED, FAILED, LATE, MISSING
 from llmtoken.metrics import exposition, instruments
 from llmtoken.metrics.histograms import Histogram, Reader, known
 from llmtoken.metrics.labelling import Labelling, overflown
-from llmtoken.metrics.ledger import Ledger
-from llmtoken.metrics.losses import DROPPED, FAILED
 from llmtoken.metrics.names import OTHER
 from llmtoken.metrics.totals import TOTALS, observe
-from llmtoken.report import Source
 from llmtoken.totals import Labels, Sums
 
 SERIES = {"counter": 4000, "histogram": 1000, "gauge": 10}
@@ -47,7 +45,7 @@ class Metrics:
     `record` is for one writer thread; everything else may be called from any thread.
     """
 
-    def __init__(self, *, max_models: int, max_consumers: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, *, max_models: int, max_consumers: int) -> None:
         self._registry = CollectorRegistry()
         self._token_usage = _histogram(instruments.TOKEN_USAGE)
         self._duration = _histogram(instruments.DURATION)
@@ -69,22 +67,17 @@ class Metrics:
                 "OTEL_SDK_DISABLED is set, so nothing would be counted", hint="unset it for the collector"
             )
         self._labelling = Labelling(max_models=max_models, max_consumers=max_consumers)
-        self._ledger = Ledger(clock=clock)
         self._exposing = threading.Lock()
         self._declare()
         self._start_at_zero()
 
     def _declare(self) -> None:
         self._reports = self._counter(instruments.REPORTS)
-        self._plugin_dropped = self._counter(instruments.PLUGIN_DROPPED)
-        self._plugin_failed = self._counter(instruments.PLUGIN_FAILED)
         self._parse_failures = self._counter(instruments.PARSE_FAILURES)
         self._estimate_ratio = self._histogram(instruments.ESTIMATE_RATIO)
         self._overflow = self._counter(instruments.OVERFLOW)
         self._commit_duration = self._histogram(instruments.COMMIT_DURATION)
         self._commit_rows = self._counter(instruments.COMMIT_ROWS)
-        self._read(instruments.MISSING_REPORTS, partial(_observe, lambda: self._ledger.missing_and_late()[0]))
-        self._read(instruments.LATE_REPORTS, partial(_observe, lambda: self._ledger.missing_and_late()[1]))
         self._last_commit = self._meter.create_gauge(
             instruments.LAST_COMMIT.name,
             unit=instruments.LAST_COMMIT.unit,
@@ -94,9 +87,6 @@ class Metrics:
     def _start_at_zero(self) -> None:
         """Show what may never happen from the start, so that the first time is an increase."""
         self._commit_rows.add(0)
-        for counter, reasons in ((self._plugin_dropped, DROPPED), (self._plugin_failed, FAILED)):
-            for reason in reasons:
-                counter.add(0, {instruments.REASON: reason})
         for outcome in instruments.OUTCOMES:
             self._reports.add(0, {instruments.OUTCOME: outcome})
         for dimension in self._labelling.dimensions:
@@ -138,13 +128,6 @@ class Metrics:
         values = (*self.labels(call)[:4], token_type)
         self._estimate_ratio.record(ratio, known(instruments.ESTIMATE_RATIO.attributes, values))
 
-    def plugin(self, reported: Sequence[Source], current: Source | None = None) -> None:
-        """Take what plugins said of themselves: with the reports of one batch, and with the batch itself."""
-        dropped, failed = self._ledger.told(reported, current)
-        for counter, losses in ((self._plugin_dropped, dropped), (self._plugin_failed, failed)):
-            for reason, count in losses.items():
-                counter.add(count, {instruments.REASON: reason})
-
     def committed(self, seconds: float, rows: int) -> None:
         """Note a transaction of the audit: how long it took and how many new rows it wrote."""
         self._commit_duration.record(seconds)
@@ -165,6 +148,19 @@ class Metrics:
             self._commit_rows.add(calls)
         for total in TOTALS:
             self._read(total.instrument, partial(observe, total, counters))
+
+    def show_losses(self, losses: Callable[[], Mapping[tuple[str, str], int]]) -> None:
+        """Show what plugins lost, by kind and reason; asked for at every scrape, like `show`. Call once.
+
+        What may never happen is shown from the start, so that the first time is an increase.
+        """
+        for instrument, kind, reasons in (
+            (instruments.PLUGIN_DROPPED, "dropped", DROPPED),
+            (instruments.PLUGIN_FAILED, "failed", FAILED),
+            (instruments.MISSING_REPORTS, MISSING, ("",)),
+            (instruments.LATE_REPORTS, LATE, ("",)),
+        ):
+            self._read(instrument, partial(_observe_losses, losses, kind, reasons))
 
     def watch(
         self,
@@ -245,3 +241,11 @@ def _histogram(instrument: instruments.Instrument) -> Histogram:
 def _observe(read: Callable[[], int | None], _: CallbackOptions) -> Iterable[Observation]:
     value = read()
     return () if value is None else (Observation(value),)
+
+
+def _observe_losses(
+    losses: Callable[[], Mapping[tuple[str, str], int]], kind: str, reasons: Iterable[str], _: CallbackOptions
+) -> Iterable[Observation]:
+    found = losses()
+    for reason in reasons:
+        yield Observation(found.get((kind, reason), 0), {instruments.REASON: reason} if reason else {})

@@ -35,13 +35,13 @@ _DISCARD = 4
 """How many times the limit of a request is read and thrown away, so that the sender hears why."""
 
 
-def create_app(settings: Settings, *, clock: Callable[[], float] = time.monotonic) -> FastAPI:
+def create_app(settings: Settings, *, clock: Callable[[], float] = time.time) -> FastAPI:
     """Build the collector. Opens (and migrates) the database; raises `DatabaseError` when that fails.
 
-    `clock` says, in seconds, how long a report has been missing.
+    `clock` says, in seconds, how long a report has been missing; it goes on over restarts.
     """
-    store = audit.open(settings.database, instance=settings.instance)
-    metrics = Metrics(max_models=settings.max_models, max_consumers=settings.max_consumers, clock=clock)
+    store = audit.open(settings.database, instance=settings.instance, clock=clock)
+    metrics = Metrics(max_models=settings.max_models, max_consumers=settings.max_consumers)
     pipeline = Pipeline(settings, store, metrics)
 
     @asynccontextmanager

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmtoken.metrics.gaps import MOST, Gaps
+from llmtoken.ledger.gaps import MOST, Gaps
 
 
 def test_numbers_in_a_row_leave_no_gap() -> None:

@@ -4,13 +4,47 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmtoken.metrics.ledger import GRACE, REMEMBERED, Ledger
+from llmtoken.ledger import GRACE, LATE, MISSING, Boot, Found, boots_of, take
 from llmtoken.report import Source
 from support.clock import Clock
+
+
+class Ledger:
+    """Boots that are kept in memory, each written down and read again whenever it is heard of."""
+
+    def __init__(self, *, clock: Clock) -> None:
+        self._clock = clock
+        self._kept: dict[str, bytes] = {}
+        self._found = Found()
+
+    def told(self, reported: Sequence[Source], current: Source | None = None) -> tuple[Counter[str], Counter[str]]:
+        told = [(reported, current)]
+        boots = {name: self._boot(name) for name in boots_of(told)}
+        found = take(boots, told, self._clock())
+        self._keep(boots)
+        self._found.update(found)
+        return tuple(  # type: ignore[return-value]
+            Counter({reason: count for (kind, reason), count in found.items() if kind == which})
+            for which in ("dropped", "failed")
+        )
+
+    def missing_and_late(self) -> tuple[int, int]:
+        boots = {name: self._boot(name) for name in self._kept}
+        for boot in boots.values():
+            self._found.update(boot.settle(self._clock()))
+        self._keep(boots)
+        return self._found[MISSING, ""], self._found[LATE, ""]
+
+    def _boot(self, name: str) -> Boot:
+        return msgspec.json.decode(self._kept[name], type=Boot) if name in self._kept else Boot()
+
+    def _keep(self, boots: dict[str, Boot]) -> None:
+        self._kept.update({name: msgspec.json.encode(boot) for name, boot in boots.items()})
 
 
 @pytest.fixture
@@ -71,20 +105,11 @@ def test_totals_without_a_boot_can_not_be_told_apart_and_are_left_out(ledger: Le
     assert ledger.told([nobody], nobody) == (Counter(), Counter())
 
 
-def test_the_boots_unheard_of_for_longest_are_forgotten(ledger: Ledger) -> None:
-    for number in range(REMEMBERED):
-        dropped(ledger, Source(boot=str(number), dropped=1))
-    dropped(ledger, Source(boot="0", dropped=1))
-    dropped(ledger, Source(boot="one more", dropped=1))
-    assert dropped(ledger, Source(boot="0", dropped=1)) == 0
-    assert dropped(ledger, Source(boot="1", dropped=1)) == 1
-
-
 @given(st.data(), st.lists(st.integers(0, 5), min_size=1, max_size=20))
 def test_in_any_order_and_with_repetitions_the_sum_is_the_last_total(data: st.DataObject, losses: list[int]) -> None:
     totals = [sum(losses[: end + 1]) for end in range(len(losses))]
     delivered: Sequence[int] = data.draw(st.permutations(totals + totals))
-    ledger = Ledger()
+    ledger = Ledger(clock=Clock())
     assert sum(dropped(ledger, Source(boot="a", dropped=total)) for total in delivered) == totals[-1]
 
 
@@ -214,13 +239,27 @@ def test_boots_have_numbers_of_their_own(ledger: Ledger, clock: Clock) -> None:
     assert ledger.missing_and_late() == (3, 0)
 
 
-def test_what_a_forgotten_boot_misses_stays_missing(ledger: Ledger, clock: Clock) -> None:
-    ledger.told(reports(1, 3))
-    clock.go_on(GRACE)
-    ledger.missing_and_late()
-    for number in range(REMEMBERED):
-        ledger.told(reports(1, boot=f"new-{number}"))
-    assert ledger.missing_and_late() == (1, 0)
+def test_it_says_when_it_has_to_be_looked_at_again(clock: Clock) -> None:
+    boot = Boot()
+    boot.take(reports(1, 2), None, clock())
+    assert boot.due(clock()) is None, "nothing is open"
+    clock.go_on(10)
+    boot.take(reports(4), None, clock())
+    due = boot.due(clock())
+    assert due is not None
+    clock.go_on(due - clock())
+    while boot.settle(clock()) == Found() and (due := boot.due(clock())) is not None:
+        clock.go_on(due - clock())
+    assert boot.missing == 1
+    assert boot.due(clock()) is None, "nothing more can be found without news"
+
+
+def test_nothing_is_found_missing_while_it_may_not_be_settled(clock: Clock) -> None:
+    boot = Boot()
+    boot.take(reports(1, 3), None, clock())
+    clock.go_on(2 * GRACE)
+    assert boot.take(reports(4), None, clock(), settles=False) == Found()
+    assert boot.take(reports(5), None, clock()) == Found({(MISSING, ""): 1})
 
 
 # ── A collector that starts while plugins run ───────────────────────────────────────────

@@ -7,6 +7,9 @@ explains is `unknown`. Must not know how a loss is shown.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import Self
+
+import msgspec
 
 OTHER = "other"
 UNKNOWN = "unknown"
@@ -20,16 +23,20 @@ FAILED = ("refused", "rejected", "spool_damaged", "unwritable", OTHER, UNKNOWN)
 """Why a report was queued and never delivered."""
 
 
-class Losses:
+class Losses(msgspec.Struct, array_like=True):
     """The highest total that one boot of a plugin told, and what of it was counted for which reason.
 
     The counted add up to the total, always: it is what the plugin vouches for, and the reasons
     only divide it. So a reason that is told later than its losses leaves them `unknown`.
     """
 
-    def __init__(self, reasons: Collection[str]) -> None:
-        self.total = 0
-        self.counted = dict.fromkeys(reasons, 0)
+    total: int
+    counted: dict[str, int]
+
+    @classmethod
+    def none(cls, reasons: Collection[str]) -> Self:
+        """Nothing was lost yet, for any of these reasons."""
+        return cls(0, dict.fromkeys(reasons, 0))
 
     def told(self, total: int, by: Mapping[str, int]) -> dict[str, int]:
         """What is new in these running totals, by reason. Nothing, when they are older than what was told before."""
