@@ -55,11 +55,17 @@ __all__ = [
 
 
 def open(  # noqa: A001 - audit.open reads well
-    database: str, *, instance: str = "", busy_timeout: float = 5.0, clock: Callable[[], float] = time.time
+    database: str,
+    *,
+    instance: str = "",
+    rules: Rules | None = None,
+    busy_timeout: float = 5.0,
+    clock: Callable[[], float] = time.time,
 ) -> Audit:
     """Open `database` (a path or a SQLAlchemy URL) for a collector; create or migrate it first.
 
     `instance` names whose counters these are, and is what `llmtoken.audit.connect` says when it is empty.
+    `rules` are those that it will be pruned by: PostgreSQL's partitions are made so that they can be dropped whole.
     `busy_timeout`: how long to wait for another program's lock, in seconds.
     `clock` says, in seconds, how long a report has been missing; it goes on while no collector runs.
     Raises `DatabaseError`: not a database, damaged, of a newer version, somebody else's, in
@@ -78,7 +84,7 @@ def open(  # noqa: A001 - audit.open reads well
         except BaseException:
             connections.close()
             raise
-    return Audit(connections, counters, boots, clock=clock)
+    return Audit(connections, counters, boots, clock=clock, spans=(rules or Rules()).spans)
 
 
 def open_beside(database: str, *, busy_timeout: float = 30.0) -> Editor:

@@ -6,7 +6,7 @@ Corrected calls don't: the sums are then those of the calls as they are now.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
@@ -38,7 +38,12 @@ _WIDTH = 1 + len(told_apart(daily_usage))
 
 def prune(connection: Connection, which: ColumnElement[bool]) -> None:
     """Note what these calls add up to as pruned; they must be deleted in the same transaction."""
-    add(connection, pruned_daily_usage, _days(connection, which))
+    note_pruned(connection, days_of(connection, which))
+
+
+def note_pruned(connection: Connection, days: Mapping[Key, Sequence[Any]]) -> None:
+    """Note sums of `days_of` as pruned."""
+    add(connection, pruned_daily_usage, days)
 
 
 @contextmanager
@@ -50,9 +55,9 @@ def corrected(connection: Connection, which: ColumnElement[bool]) -> Iterator[No
     a few hundred a transaction keep it short for the writer. On PostgreSQL other writers wait until it ends.
     """
     replies.take_turns(connection, fetching=True)
-    before = _days(connection, which)
+    before = days_of(connection, which)
     yield
-    after = _days(connection, which)
+    after = days_of(connection, which)
     changed = [key for key in before | after if before.get(key) != after.get(key)]
     # Where these calls say nothing any more, only the others can tell whether anybody does.
     vague = [key for key in changed if _less_is_said(before.get(key), after.get(key))]
@@ -67,7 +72,8 @@ def corrected(connection: Connection, which: ColumnElement[bool]) -> Iterator[No
             _replace(connection, table, key, _of_finer(connection, table, key))
 
 
-def _days(connection: Connection, *which: ColumnElement[bool]) -> dict[Key, Sequence[Any]]:
+def days_of(connection: Connection, *which: ColumnElement[bool]) -> dict[Key, Sequence[Any]]:
+    """What these calls add up to, by day and all that calls are told apart by."""
     rows = connection.execute(days_of_calls(connection, *which))
     return {tuple(row[:_WIDTH]): tuple(row[_WIDTH:]) for row in rows}
 
@@ -103,7 +109,7 @@ def _of_rows(connection: Connection, key: Key) -> Sequence[Any]:
     day = date.fromisoformat(key[0])
     within = calls.c.started_at.between(datetime.combine(day, time.min, UTC), datetime.combine(day, time.max, UTC))
     found: dict[Key, list[Any]] = {}
-    for sums in _days(connection, within, *_same(calls, daily_usage, key)).values():
+    for sums in days_of(connection, within, *_same(calls, daily_usage, key)).values():
         merge(found, key, sums)
     pruned = pruned_daily_usage.c
     noted = select(*(pruned[name] for name in SUMS)).where(pruned.day == key[0], pruned.digest == digest(key[1:]))

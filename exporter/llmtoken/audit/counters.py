@@ -139,8 +139,17 @@ def added_up(connection: Connection) -> tuple[ColumnElement[Any], ...]:
 
 def take_out(connection: Connection, which: ColumnElement[bool]) -> None:
     """Add to `pruned_totals` what these calls add up to; they must be deleted in the same transaction."""
-    leaving = select(calls.c.series_id, *added_up(connection)).where(which, calls.c.series_id.is_not(None))
-    gone = {key: Sums._make(sums) for key, *sums in connection.execute(leaving.group_by(calls.c.series_id))}
+    add_pruned(connection, leaving(connection, which))
+
+
+def leaving(connection: Connection, which: ColumnElement[bool]) -> dict[int, Sums]:
+    """What these calls add up to, by series."""
+    query = select(calls.c.series_id, *added_up(connection)).where(which, calls.c.series_id.is_not(None))
+    return {key: Sums._make(sums) for key, *sums in connection.execute(query.group_by(calls.c.series_id))}
+
+
+def add_pruned(connection: Connection, gone: dict[int, Sums]) -> None:
+    """Add these sums to `pruned_totals`."""
     if not gone:
         return
     before = select(pruned_totals.c.series_id, *(pruned_totals.c[name] for name in Sums._fields))

@@ -27,8 +27,23 @@ class Editor(Reader):
 
         Raises `StorageUnavailable`; what was done by then stays done.
         """
-        store = retention.Store(self._reading, self._changing, self._give_back)
+        partitioned = self._connections.writer.dialect.name == "postgresql"
+        store = retention.Store(
+            self._reading, self._changing, self._give_back, self._changing_apart if partitioned else None
+        )
         return retention.prune(store, rules, pause=pause, advanced=advanced)
+
+    @contextmanager
+    def _changing_apart(self) -> Iterator[Connection]:
+        """Likewise, over a connection that nobody waits for."""
+        self._require_open()
+        try:
+            with self._connections.reader.connect() as connection:
+                connection.execution_options(isolation_level="READ COMMITTED")
+                with connection.begin():
+                    yield connection
+        except (DBAPIError, PoolTimeout) as error:
+            raise refused("The audit can't be written now", error) from error
 
     @contextmanager
     def _changing(self) -> Iterator[Connection]:

@@ -9,6 +9,7 @@ Why so: docs/adr/retention.md.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
@@ -18,16 +19,19 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, delete, exists, func, literal, select, tuple_
 
-from llmtoken.audit import corrections, counters, prunings, replies, space
+from llmtoken.audit import corrections, counters, dropping, partitions, prunings, replies, space
 from llmtoken.audit.prunings import Pruned, What
 from llmtoken.audit.schema import bodies, calls
 from llmtoken.audit.values import Instant
 from llmtoken.config import shown_age
+from llmtoken.errors import StorageUnavailable
+
+log = logging.getLogger(__name__)
 
 YOUNG = timedelta(days=1)
 """No rule deletes a younger call: it is how a report that comes twice and a reply that is fetched again are known."""
 
-_FEWEST, _FIRST, _MOST = 1, 16, 500
+_FEWEST, _FEWEST_MARKED, _FIRST, _MOST = 1, 100, 16, 500
 """Rows of a transaction; never more than `_FIRST` where each may be the one that was enough."""
 
 _QUICK, _SLOW = 0.005, 0.015
@@ -41,6 +45,12 @@ class Rules:
     bodies: timedelta | None = None
     calls: timedelta | None = None
     bytes: int | None = None
+
+    @property
+    def spans(self) -> tuple[str, str]:
+        """How much time a new partition of `calls` covers, and one of `bodies`."""
+        ages = [age for age in (self.bodies, self.calls) if age is not None]
+        return partitions.span(self.calls), partitions.span(min(ages, default=None))
 
     def __bool__(self) -> bool:
         return any(rule is not None for rule in (self.bodies, self.calls, self.bytes))
@@ -75,6 +85,8 @@ class Store:
     reading: Callable[[], AbstractContextManager[Connection]]
     changing: Callable[[], AbstractContextManager[Connection]]
     give_back: Callable[[], bool]
+    apart: Callable[[], AbstractContextManager[Connection]] | None = None
+    """Likewise, but beside whoever writes, for what takes long; only where there are partitions to drop."""
 
 
 def prune(
@@ -88,7 +100,8 @@ def prune(
     with store.reading() as connection:
         used_before, can_shrink = space.used(connection), space.can_shrink(connection)
     run = _Run(store, pause, advanced)
-    done = [run.follow(step) for step in _steps(rules, datetime.now(UTC))]
+    done = [run.follow(step) for step in _steps(rules, datetime.now(UTC), partitioned=store.apart is not None)]
+    run.forget_ids()
     while run.goes_on and store.give_back():
         run.goes_on = pause(_SLOW)
     with store.reading() as connection:
@@ -114,14 +127,19 @@ class _Step:
     most_bytes: int | None = None
 
 
-def _steps(rules: Rules, now: datetime) -> Iterable[_Step]:
-    """Bodies before calls: what was said is the larger part, and is missed less than who used how much."""
+def _steps(rules: Rules, now: datetime, *, partitioned: bool) -> Iterable[_Step]:
+    """Bodies before calls: what was said is the larger part, and is missed less than who used how much.
+
+    Where there are partitions, rows are left for as long as theirs may need until it can be dropped whole.
+    """
     if rules.bodies is not None:
         before = now - rules.bodies
-        yield _Step(f"retain_bodies = {shown_age(rules.bodies)}", "bodies", _by_time(before, _HAS_BODIES), before)
+        overdue = before - partitions.longest(rules.bodies) if partitioned else before
+        yield _Step(f"retain_bodies = {shown_age(rules.bodies)}", "bodies", _by_time(overdue, _HAS_BODIES), before)
     if rules.calls is not None:
         before = now - max(rules.calls, YOUNG)
-        yield _Step(f"retain_calls = {shown_age(rules.calls)}", "calls", _by_time(before), before)
+        overdue = before - partitions.longest(rules.calls) if partitioned else before
+        yield _Step(f"retain_calls = {shown_age(rules.calls)}", "calls", _by_time(overdue), before)
     if rules.bytes is not None:
         rule, before = f"retain_bytes = {rules.bytes}", now - YOUNG
         yield _Step(rule, "bodies", _bodies_by_arrival, before, rules.bytes)
@@ -163,17 +181,46 @@ class _Run:
         self.kept: set[int] = set()
         self.goes_on = True
         self._store, self._pause, self._advanced = store, pause, advanced
-        self._rows = _FIRST
+        # PostgreSQL only marks a row, whatever its size, and a transaction has a price there by itself.
+        self._fewest = _FEWEST if store.apart is None else _FEWEST_MARKED
+        self._rows = max(_FIRST, self._fewest)
 
     def follow(self, step: _Step) -> Progress:
         """Delete what one rule says, until nothing is left of it or somebody stops us."""
-        after, count, total = _BEGINNING, 0, self._total(step)
+        after, count, total = _BEGINNING, self._drop_partitions(step), self._total(step)
         while self.goes_on and (found := self._next(step, after)):
             count += self._delete(step, found)
             after = found[-1].started_at, found[-1].id
             if self._advanced is not None:
                 self._advanced(Progress(step.rule, step.deleted, count, total))
         return Progress(step.rule, step.deleted, count, total)
+
+    def _drop_partitions(self, step: _Step) -> int:
+        """Drop what is wholly older. What somebody else holds now is dropped in a later run."""
+        if self._store.apart is None:
+            return 0
+        with self._store.reading() as connection:
+            old = dropping.droppable(connection, step.deleted, step.before)
+        count = 0
+        for partition in old:
+            if not self.goes_on:
+                break
+            try:
+                with self._store.apart() as connection:
+                    count += dropping.drop(connection, step.rule, step.deleted, partition, step.before) or 0
+            except StorageUnavailable as error:
+                log.info("Partition %s is dropped later: %s", partition.name, error)
+            self.goes_on = self._pause(0.0)
+        return count
+
+    def forget_ids(self) -> None:
+        """The ids of calls in partitions that were dropped."""
+        more = self._store.apart is not None
+        while more and self.goes_on:
+            with self._store.changing() as connection:
+                began = time.monotonic()
+                more = dropping.forget_ids(connection)
+            self.goes_on = self._pause(time.monotonic() - began)
 
     def _next(self, step: _Step, after: _Place) -> Sequence[Row[Any]]:
         with self._store.reading() as connection:
@@ -221,7 +268,7 @@ class _Run:
     def _breathe(self, took: float) -> None:
         """Leave the database to others for as long as we had it, and find out how much may be done at once."""
         if took > _SLOW:
-            self._rows = max(_FEWEST, self._rows // 2)
+            self._rows = max(self._fewest, self._rows // 2)
         elif took < _QUICK:
             self._rows = min(_MOST, self._rows * 2)
         self.goes_on = self._pause(took)

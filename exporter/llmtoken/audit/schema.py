@@ -2,7 +2,8 @@
 
 `calls` has the fields of `Call`, same names, same order, among three of the audit's own:
 a surrogate `id`, `counted_by` (see `llmtoken.audit.replies`) and `series_id` (see
-`llmtoken.audit.counters`). `bodies` is apart because it is by far the larger half and most
+`llmtoken.audit.counters`). What PostgreSQL has instead of the unique index and the foreign key:
+`llmtoken.audit.partitions`. `bodies` is apart because it is by far the larger half and most
 queries never look at it.
 The migrations build the real thing and a test compares the two. The views live there only.
 """

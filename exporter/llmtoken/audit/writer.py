@@ -11,8 +11,7 @@ from operator import attrgetter, itemgetter
 from typing import Any
 
 from msgspec.structs import replace
-from sqlalchemy import Connection, insert, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, update
 
 from llmtoken.audit import calibration, replies, values
 from llmtoken.audit.balance import Watch
@@ -21,8 +20,9 @@ from llmtoken.audit.calibration import Lesson
 from llmtoken.audit.connect import Connections, identity
 from llmtoken.audit.counters import Counters, Entry
 from llmtoken.audit.editor import Editor
+from llmtoken.audit.insertion import Insertion, insertion
 from llmtoken.audit.rollups import Addition
-from llmtoken.audit.schema import FIELDS, bodies, calls, heartbeat
+from llmtoken.audit.schema import FIELDS, heartbeat
 from llmtoken.call import Call, Record
 from llmtoken.errors import StorageUnavailable
 from llmtoken.ledger import GRACE, Told
@@ -35,8 +35,6 @@ _values_of = attrgetter(*_NAMES)
 
 # What may be stored otherwise than it was said, and is counted elsewhere.
 _counted_of, _counted_in = attrgetter(*replies.TAKEN_OUT), itemgetter(*replies.TAKEN_OUT)
-
-_INSERT_BODIES = insert(bodies)
 
 _TRUSTED = 1.0
 """How long it holds, in seconds, that the database took a write or refused one: polling shall cost no disk writes."""
@@ -52,23 +50,24 @@ class Audit(Editor):
     """Reads and writes the audit, from any thread. One per SQLite file, any number per PostgreSQL database."""
 
     def __init__(
-        self, connections: Connections, counters: Counters, boots: Boots, *, clock: Callable[[], float] = time.time
+        self,
+        connections: Connections,
+        counters: Counters,
+        boots: Boots,
+        *,
+        clock: Callable[[], float],
+        spans: Sequence[str],
     ) -> None:
         super().__init__(connections)
         self._counters, self._boots, self._clock = counters, boots, clock
+        self._spans = spans
+        self._insertion: Insertion
         self._takes_since: float | None = clock()
         self._looked_at = 0.0
         self._known_over: object | None = None
         self._watch = Watch(counters.instance)
         self._turn = threading.RLock()
         self._file = identity(connections.path)
-        # Each database's own way to say: insert what isn't there yet, and tell which that was.
-        insert_or_skip = sqlite.insert if connections.writer.dialect.name == "sqlite" else postgresql.insert
-        self._insert = (
-            insert_or_skip(calls)
-            .on_conflict_do_nothing(index_elements=[calls.c.request_id])
-            .returning(calls.c.id, calls.c.request_id)
-        )
         self._took_last, self._last_at = True, float("-inf")
         self._refused_bytes = 0
 
@@ -119,7 +118,7 @@ class Audit(Editor):
                     days.add(draft.row)
             texts = [draft.texts() for draft in first.values() if draft.key is not None and draft.has_bodies()]
             if texts:
-                connection.execute(_INSERT_BODIES, texts)
+                self._insertion.bodies(connection, texts)
             days.write(connection)
             now = self._clock()
             self._boots.take(connection, told, now, settles=self._may_settle(now))
@@ -155,6 +154,7 @@ class Audit(Editor):
         if self._known_over is not connection.connection.driver_connection:
             self._counters = Counters(self._counters.instance, connection)
             self._boots = Boots(self._counters.instance, connection)
+            self._insertion = insertion(connection, self._spans)
             self._known_over = connection.connection.driver_connection
 
     def _store_calls(self, connection: Connection, drafts: Sequence[_Draft], entry: Entry, labels: Labeller) -> None:
@@ -176,11 +176,10 @@ class Audit(Editor):
 
     def _insert_calls(self, connection: Connection, drafts: Sequence[_Draft], entry: Entry, labels: Labeller) -> None:
         shown = {}
-        # In one order, or two replicas that are sent the same reports would wait for each other.
-        for draft in sorted(drafts, key=_request_id):
+        for draft in drafts:
             shown[draft.row["request_id"]] = draft, labels(draft.call)
             draft.row["series_id"] = entry.series(shown[draft.row["request_id"]][1])
-        for key, request_id in connection.execute(self._insert, [draft.row for draft, _ in shown.values()]):
+        for request_id, key in self._insertion.calls(connection, [draft.row for draft in drafts]).items():
             draft, counted_under = shown[request_id]
             draft.key = key
             entry.add(counted_under, draft.call)
@@ -285,10 +284,6 @@ class _Draft:
     def texts(self) -> dict[str, Any]:
         request, response = self.record.request_body, self.record.response_body
         return {"call_id": self.key, "request_body": _text(request), "response_body": _text(response)}
-
-
-def _request_id(draft: _Draft) -> str:
-    return str(draft.row["request_id"])
 
 
 def _as_stored(call: Call, row: Mapping[str, Any]) -> Call:

@@ -30,7 +30,7 @@ _STEPS = 10
 MISSING, LATE = "missing", "late"
 
 Found = Counter[tuple[str, str]]
-"""How many reports more: by what became of them (`dropped`, `failed`, `missing`, `late`), and why where that is said."""
+"""How many reports more: by what became of them (`dropped`, `failed`, `missing`, `late`), and why if that is said."""
 
 Told = tuple[Sequence[Source], Source | None]
 """What came with the reports of one batch, and the sender's ledger at the time of sending."""

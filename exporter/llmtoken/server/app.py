@@ -40,7 +40,8 @@ def create_app(settings: Settings, *, clock: Callable[[], float] = time.time) ->
 
     `clock` says, in seconds, how long a report has been missing; it goes on over restarts.
     """
-    store = audit.open(settings.database, instance=settings.instance, clock=clock)
+    rules = audit.Rules(settings.retain_bodies, settings.retain_calls, settings.retain_bytes)
+    store = audit.open(settings.database, instance=settings.instance, rules=rules, clock=clock)
     metrics = Metrics(max_models=settings.max_models, max_consumers=settings.max_consumers)
     pipeline = Pipeline(settings, store, metrics)
 
