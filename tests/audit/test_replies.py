@@ -201,6 +201,7 @@ def test_a_batch_of_any_size_is_looked_up(store: Audit) -> None:
 
 def test_ordinary_calls_ask_an_index_that_has_only_what_was_fetched(store: Audit) -> None:
     query = "SELECT request_id FROM calls WHERE calls.counted_by = calls.request_id AND calls.response_id IN ('a', 'b')"
+    store.write([made("make")])
     with store._connections.reader.connect() as connection:
         if connection.dialect.name == "sqlite":
             plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}").all()

@@ -67,9 +67,9 @@ def first_id(day: int) -> int:
     return max(day, 0) << BITS
 
 
-def first_id_at(moment: datetime) -> int:
-    """The lowest id of the day that a moment is in."""
-    return first_id(moment.astimezone(UTC).date().toordinal() - _EPOCH)
+def first_id_at(moment: datetime, *, days_before: int = 0) -> int:
+    """The lowest id of the day that a moment is in, or of so many days before that."""
+    return first_id(moment.astimezone(UTC).date().toordinal() - _EPOCH - days_before)
 
 
 def listed(connection: Connection, table: str) -> list[Partition]:

@@ -17,11 +17,12 @@ Must not know how rows are written; `llmtoken.audit.writer` asks within its tran
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, or_, select, text
+from sqlalchemy import Connection, bindparam, literal_column, or_, select, text
 
+from llmtoken.audit.partitions import first_id_at
 from llmtoken.audit.schema import TOKENS, calls
 
 Row = Mapping[str, Any]
@@ -40,6 +41,9 @@ _TURN = 0x6C6C6E
 """Any number that replicas agree on, and that isn't the migrations'."""
 
 _IDS_PER_QUERY = 500
+
+_CLOCKS_DIFFER = 2
+"""Days by which a plugin's clock may be ahead of the database's."""
 
 _KEYS = ("response_id", "provider_name", "host")
 
@@ -80,11 +84,18 @@ def take_turns(connection: Connection, *, fetching: bool) -> None:
 def fetched_before(connection: Connection, rows: Iterable[Row]) -> dict[str, str]:
     """Of calls that generate: which are counted by a fetch of their reply, by `request_id`, and by which fetch."""
     made = [row for row in rows if has_usage(row)]
+    if not made:
+        return {}
     ids = list({row["response_id"] for row in made})
+    query = _FETCHED
+    if connection.dialect.name == "postgresql":
+        # No fetch came in before its reply was asked for. Else every commit would plan a look at every partition.
+        earliest = min(datetime.now(UTC), *(row["started_at"] for row in made))
+        query = query.where(calls.c.id >= literal_column(str(first_id_at(earliest, days_before=_CLOCKS_DIFFER))))
     fetches: dict[str, list[Any]] = {}
     for start in range(0, len(ids), _IDS_PER_QUERY):
         some = {"response_ids": ids[start : start + _IDS_PER_QUERY]}
-        for found in connection.execute(_FETCHED, some).mappings():
+        for found in connection.execute(query, some).mappings():
             fetches.setdefault(found["response_id"], []).append(found)
     if not fetches:
         return {}
