@@ -20,6 +20,7 @@ from llmtoken.audit.rollups import COARSE, SUMS, daily_usage
 from llmtoken.audit.schema import calls, metadata
 from llmtoken.call import Record
 from llmtoken.errors import StorageUnavailable
+from support.databases import locked, only_sqlite, sql
 from support.records import record
 
 DAY = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -73,10 +74,13 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture
-def busy(filled: str, database: str) -> Iterator[Audit]:
+def busy(engine: str, filled: str, database: str) -> Iterator[Audit]:
     """The same, to be changed."""
-    shutil.copy(filled, database)
+    if engine == "sqlite":
+        shutil.copy(filled, database)
     with audit.open(database) as store:
+        if engine != "sqlite":
+            store.write(traffic(400))
         yield store
 
 
@@ -129,11 +133,8 @@ def test_tokens_that_another_call_has_are_added_once(store: Audit) -> None:
 
 def test_a_transaction_that_fails_adds_nothing(store: Audit, database: str) -> None:
     store.write([record("a")])
-    with closing(sqlite3.connect(database, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(StorageUnavailable):
-            store.write([record("b")])
-        other.execute("ROLLBACK")
+    with locked(database), pytest.raises(StorageUnavailable):
+        store.write([record("b")])
     store.write([record("b")])
     assert [row["calls"] for row in rows(store)] == [2]
 
@@ -191,10 +192,7 @@ def test_pruned_calls_stay_in_the_sums_and_in_the_views(busy: Audit, database: s
     assert (busy.count(), busy.verify().balanced) == (0, True)
     assert [rows(busy, table) for table in TABLES] == before
     assert busy.usage(group_by=["day", "model", "consumer"]) == usage
-    with closing(sqlite3.connect(database)) as connection:
-        assert connection.execute("SELECT sum(calls) FROM usage_by_consumer").fetchone()[0] == sum(
-            r["calls"] for r in usage
-        )
+    assert sql(database, "SELECT sum(calls) FROM usage_by_consumer") == [(sum(row["calls"] for row in usage),)]
 
 
 # ── Corrections ─────────────────────────────────────────────────────────────────────────
@@ -257,6 +255,7 @@ def test_verify_notices_a_call_that_somebody_deleted(store: Audit) -> None:
 # ── Upgrade ─────────────────────────────────────────────────────────────────────────────
 
 
+@only_sqlite
 def test_an_older_database_is_filled_from_its_calls(busy: Audit, database: str, tmp_path: Path) -> None:
     old = str(tmp_path / "old.db")
     connections = connect(old, busy_timeout=0.05)
