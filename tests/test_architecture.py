@@ -11,7 +11,7 @@ from support.needs import ROOT
 PACKAGE = ROOT / "exporter" / "llmtoken"
 
 LAYERS = [
-    {"errors", "inference"},
+    {"errors", "inference", "rates"},
     {"config", "exchange", "report"},
     {"decode", "call"},
     {"timing", "totals"},
@@ -29,6 +29,7 @@ LAYERS = [
 DOMAIN = {
     "errors",
     "inference",
+    "rates",
     "config",
     "exchange",
     "report",

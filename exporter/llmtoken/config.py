@@ -28,6 +28,7 @@ from pydantic_settings import (
 )
 
 from llmtoken.errors import ConfigError
+from llmtoken.rates import OwnPrice, refuse_hidden
 
 MIB = 1024 * 1024
 PREFIX = "LLMTOKEN_"
@@ -110,6 +111,12 @@ class Settings(BaseSettings):
         "usage is missing. A table in the file, a JSON object in the environment. Needs `llmtoken[tokenizers]`.",
     )
 
+    prices: tuple[OwnPrice, ...] = Field(
+        (),
+        description="Own prices, of self-hosted models or as negotiated; the first that fits a call counts, before the "
+        "public list. Tables in the file, a JSON list in the environment; see below.",
+    )
+
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
 
     @classmethod
@@ -133,6 +140,12 @@ class Settings(BaseSettings):
                 f"{port} was set by Kubernetes for the Service llmtoken: put enableServiceLinks: false in the pod"
             )
         return port
+
+    @field_validator("prices")
+    @classmethod
+    def _all_may_apply(cls, prices: tuple[OwnPrice, ...]) -> tuple[OwnPrice, ...]:
+        refuse_hidden(prices)
+        return prices
 
     @property
     def tokens(self) -> frozenset[str]:

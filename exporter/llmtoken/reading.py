@@ -103,7 +103,8 @@ def _read(report: Report, settings: Settings, counter: Counter, request_id: str,
     exchange: Exchange = decode.decode(report, max_body_bytes=settings.max_body_bytes)
     extraction = extract.extract(exchange)
     inference, comparisons, uncounted = _count(report, extraction, counter)
-    price = pricing.price(inference, report.started_at(received))
+    started_at = report.started_at(received)
+    price = pricing.price(inference, started_at, duration=report.elapsed_time, own=settings.prices)
     row = call.build(
         report,
         inference,

@@ -86,6 +86,34 @@ the weights of most of them; the first pattern that fits the model's name counts
 
 Install the library with `pip install 'llmtoken[tokenizers]'`.
 
+## Prices
+
+Costs come from the public price list that is installed with llmtoken, if it knows provider and model. What you run
+yourself or have negotiated is priced by you, in US dollars, and that wins:
+
+```toml
+[[prices]]
+model = "qwen*"            # a pattern of model names, in any case
+provider = "self_hosted"   # a pattern of gen_ai_provider_name; every provider if left out
+since = 2026-01-01         # first day, UTC; always if left out
+input_per_million = "0.10"
+output_per_million = "0.40"
+
+[[prices]]
+model = "whisper*"
+per_second = "0.0006"      # of the call's duration
+```
+
+There are `input_per_million`, `output_per_million`, `cache_read_per_million`, `cache_write_per_million`,
+`reasoning_per_million`, `input_audio_per_million` and `output_audio_per_million`, all of tokens, `per_second` and
+`per_call`; those that are given are added up. A part without a rate of its own costs what the other tokens of its
+side cost. The first table that fits counts, so a new price goes above the one that it replaces. Tokens that nobody
+knows and a side without a rate have no price; with tokens, the call is then counted in
+`llmtoken_unpriced_requests_total`. Seconds and calls are paid only where the model worked: not for errors, lists,
+or a reply that is fetched again. The column `price_version` names the price, a digest of its rates and its first
+day. `llmtoken audit reprice` applies a change to calls that are stored already, and `llmtoken prices` says what a
+model costs now.
+
 ## Tokens
 
 On a loopback address no token is needed. On any other, both are: the one that reports carry
