@@ -22,6 +22,8 @@ from llmtoken.audit.listing import Page
 from llmtoken.audit.pruner import Pruner
 from llmtoken.audit.prunings import Pruned
 from llmtoken.audit.reader import Reader
+from llmtoken.audit.reprice import Advanced, Repricing
+from llmtoken.audit.repricings import Repriced
 from llmtoken.audit.retention import Progress, Rules, Summary
 from llmtoken.audit.rollups import MEANINGS as USAGE_MEANINGS
 from llmtoken.audit.schema import MEANINGS
@@ -33,6 +35,7 @@ __all__ = [
     "MOST_CALLS",
     "USAGE_GROUPS",
     "USAGE_MEANINGS",
+    "Advanced",
     "Audit",
     "Balance",
     "Check",
@@ -43,6 +46,8 @@ __all__ = [
     "Pruned",
     "Pruner",
     "Reader",
+    "Repriced",
+    "Repricing",
     "Rules",
     "Summary",
     "open",

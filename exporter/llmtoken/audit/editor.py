@@ -1,4 +1,4 @@
-"""Changing what is stored already: deleting what retention says, within a collector or beside it."""
+"""Changing what is stored already, within a collector or beside it: deleting what retention says, correcting costs."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from llmtoken.audit import reprice as prices
 from llmtoken.audit import retention, space
 from llmtoken.audit.failures import refused
+from llmtoken.audit.filter import Filter
 from llmtoken.audit.reader import Reader
+from llmtoken.audit.reprice import Advanced, Pricer, Repricing
 from llmtoken.audit.retention import Progress, Rules, Summary
 
 
 class Editor(Reader):
-    """Reads the audit and deletes from it, from any thread, also while a collector writes to it."""
+    """Reads the audit and changes it, from any thread, also while a collector writes to it."""
 
     def prune(
         self, rules: Rules, *, pause: Callable[[float], bool], advanced: Callable[[Progress], None] | None = None
@@ -28,6 +31,17 @@ class Editor(Reader):
         """
         store = retention.Store(self._reading, self._changing, self._give_back)
         return retention.prune(store, rules, pause=pause, advanced=advanced)
+
+    def preview_prices(self, which: Filter, price: Pricer, *, advanced: Advanced | None = None) -> Repricing:
+        """What `reprice` would change; see `llmtoken.audit.reprice`. Raises `StorageUnavailable`."""
+        return prices.preview(self._repricing(), which, price, advanced=advanced)
+
+    def reprice(self, which: Filter, price: Pricer, *, advanced: Advanced | None = None) -> Repricing:
+        """Correct what these calls cost. Raises `StorageUnavailable`; what was done by then stays done."""
+        return prices.reprice(self._repricing(), which, price, advanced=advanced)
+
+    def _repricing(self) -> prices.Store:
+        return prices.Store(self._reading, self._changing)
 
     @contextmanager
     def _changing(self) -> Iterator[Connection]:

@@ -11,7 +11,7 @@ from sqlalchemy import Column, Connection, Row, Select, func, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from llmtoken.audit import balance, calibration, listing, prunings, values
+from llmtoken.audit import balance, calibration, listing, prunings, repricings, values
 from llmtoken.audit.balance import Balance
 from llmtoken.audit.calibration import Lesson
 from llmtoken.audit.connect import Connections, size
@@ -19,6 +19,7 @@ from llmtoken.audit.failures import refused
 from llmtoken.audit.filter import Filter
 from llmtoken.audit.listing import Page
 from llmtoken.audit.prunings import Pruned
+from llmtoken.audit.repricings import Repriced
 from llmtoken.audit.schema import FIELDS, TOKENS, bodies, calls
 from llmtoken.audit.usage import usage
 from llmtoken.errors import StorageUnavailable
@@ -146,6 +147,11 @@ class Reader:
         """What was deleted, newest first; see `llmtoken.audit.prunings`."""
         with self._reading() as connection:
             return prunings.log(connection, limit)
+
+    def repricings(self, limit: int) -> Sequence[Repriced]:
+        """What costs were corrected, newest first; see `llmtoken.audit.repricings`."""
+        with self._reading() as connection:
+            return repricings.log(connection, limit)
 
     def lessons(self) -> builtins.list[Lesson]:
         """What was learned about counting; see `llmtoken.audit.calibration`."""

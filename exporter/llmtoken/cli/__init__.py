@@ -219,6 +219,39 @@ def prune(
         run(settings, as_json=as_json)
 
 
+@audit_app.command()
+def reprice(
+    *,
+    since: Annotated[str | None, typer.Option(help="Calls that came in then or later: a date, a time, or 7d.")] = None,
+    until: Annotated[str | None, typer.Option(help="Calls that came in before, likewise.")] = None,
+    model: Annotated[str | None, typer.Option(help="Model that was asked for.")] = None,
+    provider: Annotated[str | None, typer.Option(help="Whose API it is.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the difference, and change nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
+    show_log: Annotated[
+        bool, typer.Option("--log", help="Show what was corrected so far, and change nothing.")
+    ] = False,
+    database: Database = None,
+    config: ConfigFile = None,
+    as_json: Json = False,
+) -> None:
+    """Correct what calls cost after a price changed, also while a collector runs. Shows the difference and asks first.
+
+    Each call gets the price of its own day. Counters keep what they counted.
+    """
+    from llmtoken.audit import Filter
+    from llmtoken.cli.reprice import reprice as run
+    from llmtoken.cli.reprice import show_log as run_log
+    from llmtoken.config import load
+
+    settings = load(config, database=database)
+    if show_log:
+        run_log(settings, as_json=as_json)
+    else:
+        which = Filter.of(since=since, until=until, model=model, provider=provider)
+        run(settings, which, dry_run=dry_run, yes=yes, as_json=as_json)
+
+
 @app.command()
 def check_config(config: ConfigFile = None, as_json: Json = False) -> None:
     """Show every setting, its value and where that comes from. Secrets are masked."""
