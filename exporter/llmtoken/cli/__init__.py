@@ -253,6 +253,29 @@ def reprice(
 
 
 @app.command()
+def prices(
+    model: Annotated[str, typer.Argument(help="Name of a model, as a client or a reply says it.")],
+    *,
+    provider: Annotated[
+        str | None, typer.Option(help="Whose API it is, such as openai.", show_default="all that have it")
+    ] = None,
+    at: Annotated[str | None, typer.Option(help="The price of this day or time.", show_default="now")] = None,
+    config: ConfigFile = None,
+    as_json: Json = False,
+) -> None:
+    """Show what a model costs, by the setting `prices` and by the public list. Ends with 1 if nobody knows."""
+    from datetime import UTC, datetime
+
+    from llmtoken.audit import Filter
+    from llmtoken.cli.prices import show
+    from llmtoken.config import load
+
+    moment = Filter.of(since=at).since or datetime.now(UTC)
+    if not show(load(config), model, provider, at=moment, as_json=as_json):
+        raise typer.Exit(1)
+
+
+@app.command()
 def check_config(config: ConfigFile = None, as_json: Json = False) -> None:
     """Show every setting, its value and where that comes from. Secrets are masked."""
     from llmtoken.cli.settings import show

@@ -10,6 +10,7 @@ Must not know where prices are stored or shown.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from llmtoken.call import Call
@@ -19,7 +20,7 @@ from llmtoken.pricing import price_list, quantities
 from llmtoken.pricing.price import Price
 from llmtoken.rates import OwnPrice
 
-__all__ = ["Price", "price", "price_of_call", "price_or_reason", "reason_of_call"]
+__all__ = ["Offer", "Price", "offers", "price", "price_of_call", "price_or_reason", "reason_of_call"]
 
 
 def price(
@@ -64,6 +65,28 @@ def reason_of_call(call: Call, own: Sequence[OwnPrice] = ()) -> Price | str:
         details=call.details,
     )
     return price_or_reason(inference, call.started_at, duration=call.duration, own=own)
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a provider's model costs: `gen_ai.provider.name`, the price's version, the rates by name."""
+
+    provider: str
+    version: str
+    rates: tuple[tuple[str, object], ...]
+
+
+def offers(model: str, at: datetime, *, provider: str | None = None, own: Sequence[OwnPrice] = ()) -> list[Offer]:
+    """The price of a plain call to a model at a time: with this provider, or with each that is known."""
+    asked = [provider] if provider is not None else ["self_hosted", *price_list.names()]
+    found: dict[str, Offer] = {}
+    for name in asked:
+        inference = Inference(provider_name=name, request_model=model)
+        if ours := own_prices.find(inference, at, own):
+            found[name] = Offer(name, ours.version, tuple(ours.rates()))
+        elif entry := price_list.find(inference, at):
+            found[name] = Offer(name, entry.version, tuple(vars(entry.rates).items()))
+    return list(found.values())
 
 
 _COUNTS = tuple(name for name in Usage.__struct_fields__ if name != "source")

@@ -87,6 +87,11 @@ def price(inference: Inference, started_at: datetime) -> Price | str:
     return Price(amount, entry.version)
 
 
+def names() -> list[str]:
+    """All providers that are in the list, by our names."""
+    return sorted({*PROVIDERS, *(_providers().keys() - PROVIDERS.values())})
+
+
 def find(inference: Inference, started_at: datetime) -> Entry | None:
     """What the list says for the model that answered, or else the one that was asked for."""
     details = inference.details
