@@ -55,7 +55,7 @@ class Bench:
 @contextmanager
 def running(directory: Path, monkeypatch: pytest.MonkeyPatch, **settings: int) -> Iterator[Bench]:
     store = audit.open(str(directory / "llmtoken.db"))
-    metrics = Metrics(max_models=10, max_consumers=10)
+    metrics = Metrics(max_models=10, max_consumers=10, instance=store.instance)
     bench = Bench(store, metrics, Pipeline(config.load(None, **settings), store, metrics))
     write = store.write
 
@@ -148,6 +148,7 @@ def test_a_full_queue_refuses_at_once_and_takes_again_when_there_is_room(
 
     with running(tmp_path, monkeypatch, queue_reports=2) as bench:
         asyncio.run(scenario(bench))
+        assert bench.sum("llmtoken_queue_refusals_total") == 1
 
 
 def test_the_queue_is_bounded_in_bytes_as_well_and_weighs_what_is_unpacked(

@@ -77,7 +77,8 @@ class Pipeline:
         self._audit = audit
         self._metrics = metrics
         self._calibration = Calibration(audit.lessons())
-        self._counter = Counter(TokenizerFiles(settings.tokenizers), self._calibration)
+        tokenizers = TokenizerFiles(settings.tokenizers)
+        self._counter = Counter(tokenizers, self._calibration)
         self._lock = threading.Lock()
         self._waiting_reports = 0
         self._waiting_bytes = 0
@@ -98,6 +99,7 @@ class Pipeline:
             queue_bytes=lambda: self._waiting_bytes,
             database_bytes=audit.size_bytes,
             unbalanced=self._check.unbalanced,
+            tokenizer_failures=lambda: tokenizers.failures,
         )
         for problem in (*PROBLEMS, _LEDGER):
             metrics.parse_failures(problem, 0)  # shown at 0, so that the first one is an increase
@@ -146,6 +148,7 @@ class Pipeline:
     def refuse_when_full(self) -> None:
         """Raise `QueueFull` when there is no room: cheap enough to ask before a body is read."""
         if self.full:
+            self._metrics.refused()
             reason = "The collector is stopping" if self._stopping else "Too many reports are waiting"
             raise QueueFull(reason, hint="send it again after the time in Retry-After")
 

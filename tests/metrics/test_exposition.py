@@ -90,6 +90,8 @@ def test_what_may_never_happen_is_shown_from_the_start(metrics: Counting) -> Non
         'llmtoken_overflow_total{llmtoken_dimension="model"} 0.0',
         'llmtoken_overflow_total{llmtoken_dimension="consumer"} 0.0',
         "llmtoken_commit_rows_total 0.0",
+        "llmtoken_otlp_failures_total 0.0",
+        "llmtoken_queue_refusals_total 0.0",
     ):
         assert f"\n{series}\n" in text
 
@@ -102,7 +104,13 @@ def test_recording_goes_on_while_a_scrape_hangs(metrics: Counting) -> None:
         leave.wait(10)
         return 7
 
-    metrics.watch(queue_reports=lambda: 0, queue_bytes=lambda: 0, database_bytes=slow_disk, unbalanced=lambda: 0)
+    metrics.watch(
+        queue_reports=lambda: 0,
+        queue_bytes=lambda: 0,
+        database_bytes=slow_disk,
+        unbalanced=lambda: 0,
+        tokenizer_failures=lambda: 0,
+    )
     shown: list[str] = []
     scrape = threading.Thread(target=lambda: shown.append(metrics.exposition(None)[0].decode()))
     scrape.start()
@@ -121,7 +129,13 @@ def test_a_number_that_cannot_be_read_is_left_out_and_the_rest_is_shown(
     def gone() -> int:
         raise OSError
 
-    metrics.watch(queue_reports=lambda: 5, queue_bytes=gone, database_bytes=lambda: 6, unbalanced=lambda: 0)
+    metrics.watch(
+        queue_reports=lambda: 5,
+        queue_bytes=gone,
+        database_bytes=lambda: 6,
+        unbalanced=lambda: 0,
+        tokenizer_failures=lambda: 0,
+    )
     text = metrics.exposition(None)[0].decode()
     assert "llmtoken_queue_reports 5.0" in text
     assert "llmtoken_queue_bytes " not in text
@@ -130,7 +144,13 @@ def test_a_number_that_cannot_be_read_is_left_out_and_the_rest_is_shown(
 
 
 def test_a_size_that_nobody_knows_is_left_out(metrics: Counting, caplog: pytest.LogCaptureFixture) -> None:
-    metrics.watch(queue_reports=lambda: 5, queue_bytes=lambda: 6, database_bytes=lambda: None, unbalanced=lambda: 0)
+    metrics.watch(
+        queue_reports=lambda: 5,
+        queue_bytes=lambda: 6,
+        database_bytes=lambda: None,
+        unbalanced=lambda: 0,
+        tokenizer_failures=lambda: 0,
+    )
     text = metrics.exposition(None)[0].decode()
     assert "llmtoken_queue_bytes 6.0" in text
     assert "llmtoken_database_bytes " not in text

@@ -3,24 +3,39 @@
 import random
 
 from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import HistogramDataPoint, InMemoryMetricReader
-from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, View
+from opentelemetry.sdk.metrics.export import (
+    AggregationTemporality,
+    HistogramDataPoint,
+    InMemoryMetricReader,
+    MetricsData,
+)
+from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation
+from opentelemetry.sdk.metrics.view import View as SdkView
 
 from llmtoken.metrics import instruments
-from llmtoken.metrics.histograms import Histogram, known
+from llmtoken.metrics.histograms import Histogram, Histograms, View, known
 from support.calls import call
 from support.counting import Counting
 
+CUMULATIVE, DELTA = AggregationTemporality.CUMULATIVE, AggregationTemporality.DELTA
+NOTHING = MetricsData([])
 
-def points(histogram: Histogram) -> list[HistogramDataPoint]:
-    metric = histogram.metric(1)
-    return list(metric.data.data_points) if metric else []  # type: ignore[arg-type]
+
+def points(histogram: Histogram, view: View | None = None) -> list[HistogramDataPoint]:
+    view = view or View(Histograms([histogram]), CUMULATIVE)
+    return [
+        point
+        for resource in view.beside(NOTHING).resource_metrics
+        for scope in resource.scope_metrics
+        for metric in scope.metrics
+        for point in metric.data.data_points
+    ]
 
 
 def test_buckets_sums_and_counts_are_those_of_the_sdk() -> None:
     instrument = instruments.TOKEN_USAGE
     reader = InMemoryMetricReader()
-    view = View(instrument_name="*", aggregation=ExplicitBucketHistogramAggregation(instrument.buckets))
+    view = SdkView(instrument_name="*", aggregation=ExplicitBucketHistogramAggregation(instrument.buckets))
     provider = MeterProvider([reader], views=[view], shutdown_on_exit=False)
     theirs, ours = provider.get_meter("x").create_histogram(instrument.name), Histogram(instrument, limit=10)
     chance = random.Random(1)  # noqa: S311
@@ -50,7 +65,36 @@ def test_series_beyond_the_limit_are_added_up_in_one() -> None:
 
 
 def test_nothing_is_shown_before_the_first_value() -> None:
-    assert Histogram(instruments.DURATION, limit=2).metric(1) is None
+    assert points(Histogram(instruments.DURATION, limit=2)) == []
+
+
+def test_who_wants_news_gets_what_was_recorded_since_it_looked_last() -> None:
+    histogram = Histogram(instruments.OUTPUT_SPEED, limit=3)
+    news, everything = (View(Histograms([histogram]), temporality) for temporality in (DELTA, CUMULATIVE))
+    for model in ("a", "b"):
+        histogram.record(("chat", "openai", model, ""), 10)
+    assert [point.count for point in points(histogram, news)] == [1, 1]
+    histogram.record(("chat", "openai", "b", ""), 20)
+    (point,) = points(histogram, news)
+    assert (point.attributes["gen_ai.request.model"], point.count, point.sum, sum(point.bucket_counts)) == (
+        "b",
+        1,
+        20,
+        1,
+    )
+    assert points(histogram, news) == []
+    assert [point.count for point in points(histogram, everything)] == [1, 2]
+
+
+def test_the_time_of_news_goes_on_where_the_last_ended() -> None:
+    histogram = Histogram(instruments.OUTPUT_SPEED, limit=3)
+    news = View(Histograms([histogram]), DELTA)
+    ends = []
+    for _ in range(2):
+        histogram.record(("chat", "openai", "a", ""), 10)
+        (point,) = points(histogram, news)
+        ends.append((point.start_time_unix_nano, point.time_unix_nano))
+    assert ends[0][1] == ends[1][0]
 
 
 def test_names_of_any_length_are_not_kept_ready() -> None:

@@ -13,7 +13,7 @@ class Counting(Metrics):
     def __init__(
         self, *, max_models: int = 200, max_consumers: int = 200, totals: Mapping[Labels, Sums] | None = None
     ) -> None:
-        super().__init__(max_models=max_models, max_consumers=max_consumers)
+        super().__init__(max_models=max_models, max_consumers=max_consumers, instance="test")
         self.totals = dict(totals or {})
         self.show(lambda: self.totals)
 

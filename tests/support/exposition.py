@@ -30,7 +30,11 @@ def example(accept: str | None = None) -> str:
     metrics = Counting(max_models=5, max_consumers=2)
     try:
         metrics.watch(
-            queue_reports=lambda: 3, queue_bytes=lambda: 4096, database_bytes=lambda: 1_048_576, unbalanced=lambda: 0
+            queue_reports=lambda: 3,
+            queue_bytes=lambda: 4096,
+            database_bytes=lambda: 1_048_576,
+            unbalanced=lambda: 0,
+            tokenizer_failures=lambda: 0,
         )
         metrics.record(CALLS)
         metrics.record([call(request_model="one-too-many", consumer="carol")])

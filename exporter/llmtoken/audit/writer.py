@@ -63,6 +63,11 @@ class Audit(Editor):
         self._refused_bytes = 0
 
     @property
+    def instance(self) -> str:
+        """The name under which this collector keeps its counters."""
+        return self._counters.instance
+
+    @property
     def counters(self) -> Mapping[Labels, Sums]:
         """What this collector's counters stand at after the last commit."""
         return self._counters.totals

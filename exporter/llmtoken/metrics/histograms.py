@@ -10,10 +10,10 @@ from __future__ import annotations
 import threading
 import time
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
     HistogramDataPoint,
@@ -25,12 +25,14 @@ from opentelemetry.sdk.metrics.export import (
 from opentelemetry.sdk.metrics.export import Histogram as HistogramData
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from prometheus_client import CollectorRegistry
 
 from llmtoken.metrics.instruments import Instrument
 
 Values = tuple[str | int | bool | None, ...]
 """What an instrument's attributes are, in their order; empty and `None` mean unknown."""
+
+Series = dict[Values | None, list[float]]
+"""By their labels: the sum, then how many values fell into each bucket. `None` is what exceeded the limit."""
 
 _OVERFLOW: dict[str, Any] = {"otel.metric.overflow": True}
 
@@ -41,9 +43,7 @@ class Histogram:
     def __init__(self, instrument: Instrument, *, limit: int) -> None:
         self._instrument = instrument
         self._limit = limit
-        self._series: dict[Values | None, list[float]] = {}
-        """The sum, then how many values fell into each bucket."""
-        self._began = time.time_ns()
+        self._series: Series = {}
 
     def record(self, labels: Values, value: float) -> None:
         """Take one value."""
@@ -54,49 +54,85 @@ class Histogram:
         series[0] += value
         series[bisect_left(self._instrument.buckets, value) + 1] += 1
 
-    def metric(self, now: int) -> Metric | None:
-        """Everything so far, as the SDK says it; nothing when there is nothing."""
-        points = list(self._points(now))
-        if not points:
-            return None
-        data = HistogramData(points, AggregationTemporality.CUMULATIVE)
+    def series(self) -> Series:
+        """Everything so far."""
+        return {labels: list(numbers) for labels, numbers in self._series.items()}
+
+    def metric(self, series: Series, *, since: int, now: int, temporality: AggregationTemporality) -> Metric:
+        """These series as the SDK says it."""
+        points = [self._point(labels, numbers, since, now) for labels, numbers in series.items()]
+        data = HistogramData(points, temporality)
         return Metric(self._instrument.name, self._instrument.description, self._instrument.unit, data)
 
-    def _points(self, now: int) -> Iterator[HistogramDataPoint]:
-        for labels, (total, *counts) in self._series.items():
-            yield HistogramDataPoint(
-                attributes=_OVERFLOW if labels is None else known(self._instrument.attributes, labels),
-                start_time_unix_nano=self._began,
-                time_unix_nano=now,
-                count=int(sum(counts)),
-                sum=total,
-                bucket_counts=[int(count) for count in counts],
-                explicit_bounds=self._instrument.buckets,
-                min=0.0,  # nobody shows the extremes
-                max=0.0,
-            )
+    def _point(self, labels: Values | None, numbers: list[float], since: int, now: int) -> HistogramDataPoint:
+        total, *counts = numbers
+        return HistogramDataPoint(
+            attributes=_OVERFLOW if labels is None else known(self._instrument.attributes, labels),
+            start_time_unix_nano=since,
+            time_unix_nano=now,
+            count=int(sum(counts)),
+            sum=total,
+            bucket_counts=[int(count) for count in counts],
+            explicit_bounds=self._instrument.buckets,
+            min=0.0,  # nobody shows the extremes
+            max=0.0,
+        )
 
 
-class Reader(PrometheusMetricReader):
-    """Gives Prometheus the SDK's metrics and, with them, these histograms. They are recorded under `lock`."""
+class Histograms:
+    """All of them, recorded under `lock`; each reader sees them through a `View` of its own."""
 
-    def __init__(self, registry: CollectorRegistry, histograms: Sequence[Histogram]) -> None:
-        super().__init__(scope_info_enabled=False, registry=registry)
+    def __init__(self, each: Sequence[Histogram]) -> None:
         self.lock = threading.Lock()
-        self._histograms = histograms
+        self.each = each
 
-    def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> None:
-        now = time.time_ns()
+    def series(self) -> list[Series]:
+        """Everything so far, at one moment."""
         with self.lock:
-            ours = [metric for each in self._histograms if (metric := each.metric(now)) is not None]
-        everything = [*metrics_data.resource_metrics, *_as_resource(metrics_data, ours)]
-        super()._receive_metrics(MetricsData(everything), timeout_millis, **kwargs)
+            return [histogram.series() for histogram in self.each]
 
 
-def _as_resource(beside: MetricsData, metrics: Sequence[Metric]) -> Iterable[ResourceMetrics]:
-    if metrics:
-        resource = beside.resource_metrics[0].resource if beside.resource_metrics else Resource({})
-        yield ResourceMetrics(resource, [ScopeMetrics(InstrumentationScope("llmtoken"), metrics, "")], "")
+class View:
+    """What one reader sees: everything so far, or, with delta temporality, what is new since it looked last."""
+
+    def __init__(self, histograms: Histograms, temporality: AggregationTemporality) -> None:
+        self._histograms, self._temporality = histograms, temporality
+        self._since = time.time_ns()
+        self._seen: list[Series] = [{} for _ in histograms.each]
+
+    def beside(self, metrics: MetricsData) -> MetricsData:
+        """The SDK's metrics and these."""
+        now, found = time.time_ns(), self._histograms.series()
+        since, shown = self._since, found
+        if self._temporality == AggregationTemporality.DELTA:
+            shown = [_news(new, old) for new, old in zip(found, self._seen, strict=True)]
+            self._since, self._seen = now, found
+        ours = [
+            histogram.metric(series, since=since, now=now, temporality=self._temporality)
+            for histogram, series in zip(self._histograms.each, shown, strict=True)
+            if series
+        ]
+        return _among(metrics, ours) if ours else metrics
+
+
+def _news(new: Series, old: Series) -> Series:
+    """What was recorded in between, of the series in which anything was."""
+    return {
+        labels: [one - other for one, other in zip(numbers, old[labels], strict=True)] if labels in old else numbers
+        for labels, numbers in new.items()
+        if numbers != old.get(labels)
+    }
+
+
+def _among(metrics: MetricsData, ours: Sequence[Metric]) -> MetricsData:
+    """Within the SDK's own scope: its exporters take only one of several with the same name."""
+    if not metrics.resource_metrics:
+        scope = ScopeMetrics(InstrumentationScope("llmtoken"), ours, "")
+        return MetricsData([ResourceMetrics(Resource({}), [scope], "")])
+    first, *others = metrics.resource_metrics
+    scope, *scopes = first.scope_metrics
+    scope = replace(scope, metrics=[*scope.metrics, *ours])
+    return MetricsData([replace(first, scope_metrics=[scope, *scopes]), *others])
 
 
 def known(names: Sequence[str], labels: Values) -> dict[str, str | int | bool]:

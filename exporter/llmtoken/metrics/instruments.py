@@ -9,6 +9,7 @@ Source: https://github.com/open-telemetry/semantic-conventions-genai/blob/main/d
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 OPERATION = "gen_ai.operation.name"
@@ -54,10 +55,10 @@ ATTRIBUTES = {
 
 Kind = Literal["counter", "histogram", "gauge"]
 
-_SUFFIX = {"s": "_seconds", "By": "_bytes", "usd": "_usd", "{token}/s": "_per_second"}
+_SUFFIX = {"s": "seconds", "By": "bytes", "usd": "usd", "{token}/s": "per_second"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Instrument:
     """One instrument. `unit` is UCUM, `buckets` are upper bounds in that unit."""
 
@@ -70,12 +71,18 @@ class Instrument:
     example: str
     """A question and the PromQL that answers it, as `question: query`."""
 
-    @property
+    @cached_property
     def prometheus(self) -> str:
         """The name on `/metrics`; a histogram's series add `_bucket`, `_sum` and `_count`."""
         name = self.name.replace(".", "_")
-        suffix = _SUFFIX.get(self.unit, "")
-        return name.removesuffix(suffix) + suffix + ("_total" if self.kind == "counter" else "")
+        if self.suffix:
+            name = f"{name.removesuffix(f'_{self.suffix}')}_{self.suffix}"
+        return name + ("_total" if self.kind == "counter" else "")
+
+    @property
+    def suffix(self) -> str:
+        """What the name says of the unit; nothing where it is only counted."""
+        return _SUFFIX.get(self.unit, "")
 
 
 _TOKEN_BUCKETS = tuple(float(4**power) for power in range(14))
@@ -272,6 +279,20 @@ OVERFLOW = Instrument(
     attributes=(DIMENSION,),
     example="Limits that are too low: increase(llmtoken_overflow_total[1h]) > 0",
 )
+TOKENIZER_FAILURES = Instrument(
+    name="llmtoken.tokenizer.failures",
+    kind="counter",
+    unit="{file}",
+    description="Files of the setting `tokenizers` that turned out unusable; their models are counted without them.",
+    example="Whether a tokenizer.json is broken: llmtoken_tokenizer_failures_total > 0",
+)
+OTLP_FAILURES = Instrument(
+    name="llmtoken.otlp.failures",
+    kind="counter",
+    unit="{push}",
+    description="Pushes of these metrics over OTLP that were not taken.",
+    example="Pushes that failed: increase(llmtoken_otlp_failures_total[1h]) > 0",
+)
 COMMIT_DURATION = Instrument(
     name="llmtoken.commit.duration",
     kind="histogram",
@@ -294,6 +315,13 @@ LAST_COMMIT = Instrument(
     unit="s",
     description="When the audit was last written to, in Unix time; absent before the first time.",
     example="Time since the last row: time() - llmtoken_commit_last_timestamp_seconds",
+)
+QUEUE_REFUSALS = Instrument(
+    name="llmtoken.queue.refusals",
+    kind="counter",
+    unit="{request}",
+    description="Requests with reports that found no room, and were told to come again.",
+    example="Whether too much comes: rate(llmtoken_queue_refusals_total[5m]) > 0",
 )
 QUEUE_REPORTS = Instrument(
     name="llmtoken.queue.reports",
@@ -346,9 +374,12 @@ INSTRUMENTS = (
     PARSE_FAILURES,
     ESTIMATE_RATIO,
     OVERFLOW,
+    TOKENIZER_FAILURES,
+    OTLP_FAILURES,
     COMMIT_DURATION,
     COMMIT_ROWS,
     LAST_COMMIT,
+    QUEUE_REFUSALS,
     QUEUE_REPORTS,
     QUEUE_BYTES,
     DATABASE_BYTES,

@@ -1,6 +1,6 @@
 """Recording: committed calls and the collector's own doings, into OpenTelemetry, out to Prometheus.
 
-Owns a meter provider and a registry of its own, so that several collectors can live in one
+Owns a meter provider of its own, so that several collectors can live in one
 process and nothing else shows up on `/metrics`. What counters of calls stand at is not kept
 here but read from whoever commits the calls (see `show`), so both are the same number. Must
 not know where calls are stored or who asks for the exposition.
@@ -19,14 +19,12 @@ from opentelemetry.metrics import CallbackOptions, Counter, NoOpMeter, Observati
 from opentelemetry.metrics import Histogram as SdkHistogram
 from opentelemetry.sdk.metrics import AlwaysOffExemplarFilter, MeterProvider
 from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, View
-from opentelemetry.sdk.resources import Resource
-from prometheus_client import CollectorRegistry
 
 from llmtoken import __version__
 from llmtoken.call import Call
 from llmtoken.errors import ConfigError
-from llmtoken.metrics import exposition, instruments
-from llmtoken.metrics.histograms import Histogram, Reader, known
+from llmtoken.metrics import exposition, instruments, otlp
+from llmtoken.metrics.histograms import Histogram, Histograms, known
 from llmtoken.metrics.labelling import Labelling, overflown
 from llmtoken.metrics.ledger import Ledger
 from llmtoken.metrics.losses import DROPPED, FAILED
@@ -42,23 +40,35 @@ _Callback = Callable[[CallbackOptions], Iterable[Observation]]
 
 
 class Metrics:
-    """All instruments of one collector. Raises `ConfigError` when OTEL_SDK_DISABLED is set.
+    """All instruments of one collector, its name being `instance`. `push` allows what OTEL_EXPORTER_OTLP_ENDPOINT asks.
 
+    Raises `ConfigError` when OTEL_SDK_DISABLED is set, or something is wrong with where to push.
     `record` is for one writer thread; everything else may be called from any thread.
     """
 
-    def __init__(self, *, max_models: int, max_consumers: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._registry = CollectorRegistry()
+    def __init__(
+        self,
+        *,
+        max_models: int,
+        max_consumers: int,
+        instance: str,
+        push: bool = True,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._token_usage = _histogram(instruments.TOKEN_USAGE)
         self._duration = _histogram(instruments.DURATION)
         self._time_to_first_chunk = _histogram(instruments.TIME_TO_FIRST_CHUNK)
         self._time_per_output_chunk = _histogram(instruments.TIME_PER_OUTPUT_CHUNK)
         self._output_speed = _histogram(instruments.OUTPUT_SPEED)
         of_calls = (self._token_usage, self._duration, self._time_to_first_chunk, self._time_per_output_chunk)
-        self._reader = Reader(self._registry, (*of_calls, self._output_speed))
+        self._histograms = Histograms((*of_calls, self._output_speed))
+        self._reader = exposition.Reader(self._histograms)
+        self._push: otlp.Push | None = None
+        if push:
+            self._push = otlp.from_environment(self._histograms, failed=lambda: self._otlp_failures.add(1))
         self._provider = MeterProvider(
-            [self._reader],
-            resource=Resource({"service.name": "llmtoken", "service.version": __version__}),
+            [self._reader, *([self._push] if self._push else [])],
+            resource=otlp.resource({"service.version": __version__, "service.instance.id": instance}),
             exemplar_filter=AlwaysOffExemplarFilter(),
             shutdown_on_exit=False,
             views=[_view(instrument) for instrument in instruments.INSTRUMENTS],
@@ -82,6 +92,8 @@ class Metrics:
         self._estimate_ratio = self._histogram(instruments.ESTIMATE_RATIO)
         self._overflow = self._counter(instruments.OVERFLOW)
         self._commit_duration = self._histogram(instruments.COMMIT_DURATION)
+        self._otlp_failures = self._counter(instruments.OTLP_FAILURES)
+        self._queue_refusals = self._counter(instruments.QUEUE_REFUSALS)
         self._commit_rows = self._counter(instruments.COMMIT_ROWS)
         self._read(instruments.MISSING_REPORTS, partial(_observe, lambda: self._ledger.missing_and_late()[0]))
         self._read(instruments.LATE_REPORTS, partial(_observe, lambda: self._ledger.missing_and_late()[1]))
@@ -93,7 +105,8 @@ class Metrics:
 
     def _start_at_zero(self) -> None:
         """Show what may never happen from the start, so that the first time is an increase."""
-        self._commit_rows.add(0)
+        for counter in (self._commit_rows, self._otlp_failures, self._queue_refusals):
+            counter.add(0)
         for counter, reasons in ((self._plugin_dropped, DROPPED), (self._plugin_failed, FAILED)):
             for reason in reasons:
                 counter.add(0, {instruments.REASON: reason})
@@ -111,7 +124,7 @@ class Metrics:
     def record(self, calls: Sequence[Call]) -> None:
         """Note the times and sizes of calls that were committed and are new. Unknown values are left out, never 0."""
         overflow: Counts[str] = Counts()
-        with self._reader.lock:
+        with self._histograms.lock:
             for call in calls:
                 labels = self.labels(call)
                 if OTHER in labels:
@@ -151,6 +164,10 @@ class Metrics:
         self._commit_rows.add(rows)
         self._last_commit.set(time.time())
 
+    def refused(self) -> None:
+        """Note a request that found no room in the queue."""
+        self._queue_refusals.add(1)
+
     def show(self, counters: Callable[[], Mapping[Labels, Sums]]) -> None:
         """Show what the counters of calls stand at; asked for at every scrape, in the scraping thread. Call once.
 
@@ -165,6 +182,8 @@ class Metrics:
             self._commit_rows.add(calls)
         for total in TOTALS:
             self._read(total.instrument, partial(observe, total, counters))
+        if self._push is not None:
+            self._push.begin()
 
     def watch(
         self,
@@ -173,6 +192,7 @@ class Metrics:
         queue_bytes: Callable[[], int],
         database_bytes: Callable[[], int | None],
         unbalanced: Callable[[], int | None],
+        tokenizer_failures: Callable[[], int],
     ) -> None:
         """Show these numbers, but for `None`; each is asked for at every scrape, in the scraping thread. Call once."""
         for instrument, read in (
@@ -180,6 +200,7 @@ class Metrics:
             (instruments.QUEUE_BYTES, queue_bytes),
             (instruments.DATABASE_BYTES, database_bytes),
             (instruments.UNBALANCED, unbalanced),
+            (instruments.TOKENIZER_FAILURES, tokenizer_failures),
         ):
             self._read(instrument, partial(_observe, read))
 
@@ -191,13 +212,13 @@ class Metrics:
         Blocks while it collects, tens of milliseconds with thousands of series: call it from
         a worker thread. `record` goes on meanwhile.
         """
-        # The reader keeps collected data in one queue: two scrapes at once could take each other's.
-        with self._exposing:
-            return exposition.write(self._registry, accept)
+        with self._exposing:  # two scrapes at once could take each other's data
+            data = self._reader.read()
+        return exposition.write(data, accept)
 
     def close(self) -> None:
-        """Let go of everything; nothing is shown afterwards."""
-        self._provider.shutdown()
+        """Push a last time, if at all, and let go of everything; nothing is shown afterwards. May take seconds."""
+        self._provider.shutdown(timeout_millis=otlp.LAST_PUSH_MILLISECONDS)
 
     # ── One call ────────────────────────────────────────────────────────────────────────
 

@@ -41,7 +41,9 @@ def create_app(settings: Settings, *, clock: Callable[[], float] = time.monotoni
     `clock` says, in seconds, how long a report has been missing.
     """
     store = audit.open(settings.database, instance=settings.instance)
-    metrics = Metrics(max_models=settings.max_models, max_consumers=settings.max_consumers, clock=clock)
+    metrics = Metrics(
+        max_models=settings.max_models, max_consumers=settings.max_consumers, instance=store.instance, clock=clock
+    )
     pipeline = Pipeline(settings, store, metrics)
 
     @asynccontextmanager
@@ -51,7 +53,7 @@ def create_app(settings: Settings, *, clock: Callable[[], float] = time.monotoni
             yield
         finally:
             await run_in_threadpool(pipeline.stop)
-            metrics.close()
+            await run_in_threadpool(metrics.close)
             store.close()
 
     app = FastAPI(
