@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from datetime import date
 from decimal import Decimal
+from functools import cached_property
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -49,12 +50,12 @@ class OwnPrice(BaseModel):
                 raise ValueError(f"the price of {self.model} has {part} but no {whole}, which the other tokens cost")
         return self
 
-    @property
+    @cached_property
     def by_tokens(self) -> bool:
         """Whether tokens cost something of their own."""
         return any(name.endswith(_OF_TOKENS) for name, _ in self.rates())
 
-    @property
+    @cached_property
     def version(self) -> str:
         """What `price_version` says: whose price, a digest of its rates, its first day."""
         said = ",".join(f"{name}={rate.normalize():f}" for name, rate in self.rates())

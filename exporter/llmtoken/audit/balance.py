@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from functools import reduce
 from typing import Any
 
@@ -29,7 +28,7 @@ from llmtoken.audit import rollup_balance
 from llmtoken.audit.counters import SUMS, added_up, pruned_totals, repriced_totals, series, totals
 from llmtoken.audit.rollup_balance import RollupDifference, shown
 from llmtoken.audit.schema import calls
-from llmtoken.totals import NOTHING, Sums, plus
+from llmtoken.totals import NOTHING, Sums, difference, plus
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +124,7 @@ def verify(connection: Connection) -> Balance:
         calls=sum(sums.calls for sums in found.rows.values()),
         pruned=sum(sums.calls for sums in found.pruned.values()),
         uncounted=int(uncounted.scalar_one()),
-        repriced=f"{-sum((sums.cost or 0 for sums in found.repriced.values()), Decimal(0)):f}",
+        repriced=f"{difference(reduce(plus, found.repriced.values(), NOTHING).cost, None):f}",
         differences=tuple(differences()),
         rollup_differences=rollup_balance.verify(connection),
     )
@@ -189,7 +188,7 @@ def _repriced(mine: ColumnElement[bool] | None) -> Select[Any]:
 
 
 def _undone(changed: Sums) -> Sums:
-    return changed._replace(unpriced_calls=-changed.unpriced_calls, cost=-changed.cost if changed.cost else None)
+    return changed._replace(unpriced_calls=-changed.unpriced_calls, cost=difference(changed.cost, None))
 
 
 def _of(side: Mapping[int, Sums], key: int) -> Sums:

@@ -19,10 +19,10 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, bindparam, func, select, update
 
-from llmtoken.audit import corrections, counters, repricings, values
+from llmtoken.audit import corrections, counters, replies, repricings, values
 from llmtoken.audit.filter import Filter
 from llmtoken.audit.repricings import Account, Correction, Repriced
-from llmtoken.audit.schema import calls
+from llmtoken.audit.schema import TOKENS, calls
 
 Pricer = Callable[[Any], tuple[Decimal, str] | None]
 """What a call costs by the prices of today, and the price's version. Asked with a row that has `Call`'s attributes."""
@@ -102,6 +102,18 @@ _version = values.cleaner(calls.c.price_version)
 
 # ── Looking ─────────────────────────────────────────────────────────────────────────────
 
+_OURS = ("id", "series_id", "request_id", "counted_by", "cost", "price_version")
+_PRICED_BY = (
+    *("started_at", "duration", "method", "path", "operation_name", "provider_name", "request_model"),
+    *("response_model", "error_type", "details"),
+)
+_COLUMNS = (*(calls.c[name] for name in (*_OURS, *_PRICED_BY)), *TOKENS)
+"""All that a price may depend on; the others would take as long again to read."""
+
+_version = values.cleaner(calls.c.price_version)
+
+# ── Looking ─────────────────────────────────────────────────────────────────────────────
+
 _COLUMNS = tuple(
     column for column in calls.columns if column.name not in ("middleware", "labels", "finish_reasons", "host")
 )
@@ -166,7 +178,8 @@ _UPDATE = (
 
 def _correct(connection: Connection, wanted: Sequence[Correction], run: datetime) -> list[Correction]:
     """Correct those that are still as they were when they were looked at."""
-    found = select(calls.c.id, calls.c.cost).where(calls.c.id.in_([each.id for each in wanted])).with_for_update()
+    replies.take_turns(connection, fetching=True)  # nobody else corrects or deletes them meanwhile
+    found = select(calls.c.id, calls.c.cost).where(calls.c.id.in_([each.id for each in wanted]))
     there = {row.id: row.cost for row in connection.execute(found)}
     made = [each for each in wanted if each.id in there and there[each.id] == each.old_cost]
     if made:
