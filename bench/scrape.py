@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from llmtoken.call import Call
+from llmtoken.metrics.detail import Detail
 from support.calls import streamed
 from support.counting import Counting
 
@@ -37,7 +38,13 @@ def series(text: str) -> Counter[str]:
 
 
 def main() -> None:
-    metrics = Counting()
+    for detail in ("full", "lean"):
+        print(f"metrics_detail = {detail}")
+        measure(detail)
+
+
+def measure(detail: Detail) -> None:
+    metrics = Counting(detail=detail)
     recorded = list(calls())
     metrics.record(recorded)
     for call in recorded[::20]:

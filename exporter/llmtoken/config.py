@@ -105,6 +105,11 @@ class Settings(BaseSettings):
     max_models: int = Field(200, ge=1, le=1000, description="Distinct model names on metrics; more become _other.")
     max_consumers: int = Field(200, ge=1, le=1000, description="Distinct consumers on metrics; more become _other.")
 
+    metrics_detail: Literal["full", "lean"] = Field(
+        "full",
+        description="`lean` shows fewer labels and buckets on /metrics, a third of the series; see docs/metrics.md.",
+    )
+
     tokenizers: dict[str, Path] = Field(
         {},
         description="A `tokenizer.json` for each pattern of model names (`*` and `?`), used to count their texts where "

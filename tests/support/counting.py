@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from llmtoken.call import Call
 from llmtoken.metrics import Metrics
+from llmtoken.metrics.detail import Detail
 from llmtoken.totals import NOTHING, Labels, Sums, plus_call
 
 
@@ -11,9 +12,14 @@ class Counting(Metrics):
     """What the audit does for the counters, done here: `record` keeps the totals as well."""
 
     def __init__(
-        self, *, max_models: int = 200, max_consumers: int = 200, totals: Mapping[Labels, Sums] | None = None
+        self,
+        *,
+        max_models: int = 200,
+        max_consumers: int = 200,
+        detail: Detail = "full",
+        totals: Mapping[Labels, Sums] | None = None,
     ) -> None:
-        super().__init__(max_models=max_models, max_consumers=max_consumers, instance="test")
+        super().__init__(max_models=max_models, max_consumers=max_consumers, instance="test", detail=detail)
         self.totals = dict(totals or {})
         self.show(lambda: self.totals)
 

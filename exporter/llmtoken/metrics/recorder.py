@@ -12,18 +12,26 @@ import threading
 import time
 from collections import Counter as Counts
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Literal
 
 from opentelemetry.metrics import CallbackOptions, Counter, NoOpMeter, Observation
 from opentelemetry.metrics import Histogram as SdkHistogram
 from opentelemetry.sdk.metrics import AlwaysOffExemplarFilter, MeterProvider
-from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, View
+from opentelemetry.sdk.metrics.view import (
+    Aggregation,
+    DefaultAggregation,
+    DropAggregation,
+    ExplicitBucketHistogramAggregation,
+    View,
+)
 
 from llmtoken import __version__
 from llmtoken.call import Call
 from llmtoken.errors import ConfigError
 from llmtoken.metrics import exposition, instruments, otlp
+from llmtoken.metrics.detail import Detail, shown
 from llmtoken.metrics.histograms import Histogram, Histograms, known
 from llmtoken.metrics.labelling import Labelling, overflown
 from llmtoken.metrics.ledger import Ledger
@@ -32,6 +40,15 @@ from llmtoken.metrics.names import OTHER
 from llmtoken.metrics.totals import TOTALS, observe
 from llmtoken.report import Source
 from llmtoken.totals import Labels, Sums
+
+OF_CALLS = (
+    instruments.TOKEN_USAGE,
+    instruments.DURATION,
+    instruments.TIME_TO_FIRST_CHUNK,
+    instruments.TIME_PER_OUTPUT_CHUNK,
+    instruments.OUTPUT_SPEED,
+)
+"""Histograms that every call is recorded in."""
 
 SERIES = {"counter": 4000, "histogram": 1000, "gauge": 10}
 """Attribute sets an instrument may have; the SDK adds up all further ones under `otel_metric_overflow`."""
@@ -52,16 +69,20 @@ class Metrics:
         max_models: int,
         max_consumers: int,
         instance: str,
+        detail: Detail = "full",
         push: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._token_usage = _histogram(instruments.TOKEN_USAGE)
-        self._duration = _histogram(instruments.DURATION)
-        self._time_to_first_chunk = _histogram(instruments.TIME_TO_FIRST_CHUNK)
-        self._time_per_output_chunk = _histogram(instruments.TIME_PER_OUTPUT_CHUNK)
-        self._output_speed = _histogram(instruments.OUTPUT_SPEED)
-        of_calls = (self._token_usage, self._duration, self._time_to_first_chunk, self._time_per_output_chunk)
-        self._histograms = Histograms((*of_calls, self._output_speed))
+        self._detail = detail
+        of_calls = {each: Histogram(shown(each, detail) or each, limit=SERIES["histogram"]) for each in OF_CALLS}
+        (
+            self._token_usage,
+            self._duration,
+            self._time_to_first_chunk,
+            self._time_per_output_chunk,
+            self._output_speed,
+        ) = of_calls.values()
+        self._histograms = Histograms([each for name, each in of_calls.items() if shown(name, detail)])
         self._reader = exposition.Reader(self._histograms)
         self._push: otlp.Push | None = None
         if push:
@@ -71,7 +92,7 @@ class Metrics:
             resource=otlp.resource({"service.version": __version__, "service.instance.id": instance}),
             exemplar_filter=AlwaysOffExemplarFilter(),
             shutdown_on_exit=False,
-            views=[_view(instrument) for instrument in instruments.INSTRUMENTS],
+            views=[_view(instrument, detail) for instrument in instruments.INSTRUMENTS],
         )
         self._meter = self._provider.get_meter("llmtoken")
         if isinstance(self._meter, NoOpMeter):
@@ -181,7 +202,8 @@ class Metrics:
             self.reports(accepted=calls)
             self._commit_rows.add(calls)
         for total in TOTALS:
-            self._read(total.instrument, partial(observe, total, counters))
+            if (instrument := shown(total.instrument, self._detail)) is not None:
+                self._read(instrument, partial(observe, replace(total, instrument=instrument), counters))
         if self._push is not None:
             self._push.begin()
 
@@ -250,17 +272,17 @@ class Metrics:
         return self._meter.create_histogram(instrument.name, instrument.unit, instrument.description)
 
 
-def _view(instrument: instruments.Instrument) -> View:
-    buckets = ExplicitBucketHistogramAggregation(instrument.buckets, record_min_max=False)
+def _view(instrument: instruments.Instrument, detail: Detail) -> View:
+    aggregation: Aggregation = DefaultAggregation()
+    if shown(instrument, detail) is None:
+        aggregation = DropAggregation()
+    elif instrument.kind == "histogram":
+        aggregation = ExplicitBucketHistogramAggregation(instrument.buckets, record_min_max=False)
     return View(
         instrument_name=instrument.name,
-        aggregation=buckets if instrument.kind == "histogram" else None,
+        aggregation=aggregation,
         aggregation_cardinality_limit=SERIES[instrument.kind],
     )
-
-
-def _histogram(instrument: instruments.Instrument) -> Histogram:
-    return Histogram(instrument, limit=SERIES["histogram"])
 
 
 def _observe(read: Callable[[], int | None], _: CallbackOptions) -> Iterable[Observation]:

@@ -42,7 +42,11 @@ def create_app(settings: Settings, *, clock: Callable[[], float] = time.monotoni
     """
     store = audit.open(settings.database, instance=settings.instance)
     metrics = Metrics(
-        max_models=settings.max_models, max_consumers=settings.max_consumers, instance=store.instance, clock=clock
+        max_models=settings.max_models,
+        max_consumers=settings.max_consumers,
+        instance=store.instance,
+        detail=settings.metrics_detail,
+        clock=clock,
     )
     pipeline = Pipeline(settings, store, metrics)
 
