@@ -10,12 +10,12 @@ https://prometheus.io/docs/specs/om/open_metrics_spec/
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from opentelemetry.sdk.metrics.export import AggregationTemporality, MetricReader, MetricsData
+from opentelemetry.sdk.metrics.export import MetricReader, MetricsData
 
-from llmtoken.metrics.histograms import Histograms, View
+from llmtoken.metrics.beside import Source, View
 from llmtoken.metrics.instruments import INSTRUMENTS, Instrument
 
 CLASSIC = "text/plain; version=0.0.4; charset=utf-8"
@@ -25,11 +25,11 @@ _BY_NAME = {instrument.name: instrument for instrument in INSTRUMENTS}
 
 
 class Reader(MetricReader):
-    """Collects everything at one moment: the SDK's metrics and, with them, the histograms. For one thread at a time."""
+    """Collects everything: the SDK's metrics and those beside them. For one thread at a time."""
 
-    def __init__(self, histograms: Histograms) -> None:
+    def __init__(self, beside: Sequence[Source]) -> None:
         super().__init__()
-        self._view = View(histograms, AggregationTemporality.CUMULATIVE)
+        self._view = View(beside)
         self._collected, self._ended = _NOTHING, False
 
     def read(self) -> MetricsData:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from opentelemetry.sdk.environment_variables import (
@@ -20,7 +20,7 @@ from opentelemetry.sdk.environment_variables import (
     OTEL_EXPORTER_OTLP_PROTOCOL,
     OTEL_METRIC_EXPORT_INTERVAL,
 )
-from opentelemetry.sdk.metrics import Histogram
+from opentelemetry.sdk.metrics import Histogram, ObservableCounter
 from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
     MetricExporter,
@@ -31,14 +31,12 @@ from opentelemetry.sdk.metrics.export import (
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 
 from llmtoken.errors import ConfigError
-from llmtoken.metrics.histograms import Histograms, View
+from llmtoken.metrics.beside import Source, View
 
 log = logging.getLogger(__name__)
 
 LAST_PUSH_MILLISECONDS = 5000
 """How long the end of the process waits for the last push."""
-
-_CUMULATIVE = AggregationTemporality.CUMULATIVE
 
 _SDK = logging.getLogger("opentelemetry.exporter.otlp.proto.http.metric_exporter")
 
@@ -48,7 +46,7 @@ def resource(attributes: Mapping[str, str]) -> Resource:
     return Resource({"service.name": "llmtoken", **attributes}).merge(OTELResourceDetector().detect())
 
 
-def from_environment(histograms: Histograms, *, failed: Callable[[], None]) -> Push | None:
+def from_environment(beside: Sequence[Source], *, failed: Callable[[], None]) -> Push | None:
     """What pushes, where the environment names an endpoint. Calls `failed` for each push that isn't taken.
 
     Raises `ConfigError` when it can't be done as the variables say.
@@ -64,7 +62,7 @@ def from_environment(histograms: Histograms, *, failed: Callable[[], None]) -> P
             f"Metrics shall be pushed to {endpoint}, but the package for that isn't there",
             hint="pip install 'llmtoken[otlp]', or unset OTEL_EXPORTER_OTLP_ENDPOINT",
         ) from error
-    return Push(_Exporter(OTLPMetricExporter(), histograms, endpoint, failed))
+    return Push(_Exporter(OTLPMetricExporter(), beside, endpoint, failed))
 
 
 class Push(PeriodicExportingMetricReader):
@@ -81,21 +79,29 @@ class Push(PeriodicExportingMetricReader):
 
 
 class _Exporter(MetricExporter):
-    """Sends the SDK's metrics with our histograms through another exporter, and says once when that doesn't work."""
+    """Sends the SDK's metrics and those beside them through another exporter, and says once when that doesn't work."""
 
-    def __init__(self, to: MetricExporter, histograms: Histograms, endpoint: str, failed: Callable[[], None]) -> None:
+    def __init__(self, to: MetricExporter, beside: Sequence[Source], endpoint: str, failed: Callable[[], None]) -> None:
         super().__init__(to._preferred_temporality, to._preferred_aggregation)  # noqa: SLF001 - there is no other way
         self.begun = False
         self._to, self._endpoint, self._failed = to, endpoint, failed
-        self._view = View(histograms, (self._preferred_temporality or {}).get(Histogram, _CUMULATIVE))
+        preferred = self._preferred_temporality or {}
+        self._view = View(
+            beside,
+            {
+                "counter": preferred.get(ObservableCounter, AggregationTemporality.CUMULATIVE),
+                "histogram": preferred.get(Histogram, AggregationTemporality.CUMULATIVE),
+            },
+        )
         self._failing = False
         self._said = _Said()
         _SDK.addFilter(self._said)
 
     def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> MetricExportResult:
+        everything = self._view.beside(metrics_data)
         if not self.begun:
             return MetricExportResult.SUCCESS
-        result = self._to.export(self._view.beside(metrics_data), timeout_millis, **kwargs)
+        result = self._to.export(everything, timeout_millis, **kwargs)
         if result is not MetricExportResult.SUCCESS:
             self._failed()
         if (result is not MetricExportResult.SUCCESS) != self._failing:

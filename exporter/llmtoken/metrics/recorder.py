@@ -12,7 +12,6 @@ import threading
 import time
 from collections import Counter as Counts
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Literal
 
@@ -30,14 +29,16 @@ from opentelemetry.sdk.metrics.view import (
 from llmtoken import __version__
 from llmtoken.call import Call
 from llmtoken.errors import ConfigError
-from llmtoken.metrics import exposition, instruments, otlp
+from llmtoken.metrics import exposition, instruments, otlp, totals
+from llmtoken.metrics.beside import Source as Beside
+from llmtoken.metrics.beside import known
 from llmtoken.metrics.detail import Detail, shown
-from llmtoken.metrics.histograms import Histogram, Histograms, known
+from llmtoken.metrics.histograms import Histogram
 from llmtoken.metrics.labelling import Labelling, overflown
 from llmtoken.metrics.ledger import Ledger
 from llmtoken.metrics.losses import DROPPED, FAILED
 from llmtoken.metrics.names import OTHER
-from llmtoken.metrics.totals import TOTALS, observe
+from llmtoken.metrics.totals import TOTALS
 from llmtoken.report import Source
 from llmtoken.totals import Labels, Sums
 
@@ -74,7 +75,11 @@ class Metrics:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._detail = detail
-        of_calls = {each: Histogram(shown(each, detail) or each, limit=SERIES["histogram"]) for each in OF_CALLS}
+        self._recording = threading.Lock()
+        of_calls = {
+            each: Histogram(shown(each, detail) or each, limit=SERIES["histogram"], lock=self._recording)
+            for each in OF_CALLS
+        }
         (
             self._token_usage,
             self._duration,
@@ -82,11 +87,11 @@ class Metrics:
             self._time_per_output_chunk,
             self._output_speed,
         ) = of_calls.values()
-        self._histograms = Histograms([each for name, each in of_calls.items() if shown(name, detail)])
-        self._reader = exposition.Reader(self._histograms)
+        self._beside: list[Beside] = [each for name, each in of_calls.items() if shown(name, detail)]
+        self._reader = exposition.Reader(self._beside)
         self._push: otlp.Push | None = None
         if push:
-            self._push = otlp.from_environment(self._histograms, failed=lambda: self._otlp_failures.add(1))
+            self._push = otlp.from_environment(self._beside, failed=lambda: self._otlp_failures.add(1))
         self._provider = MeterProvider(
             [self._reader, *([self._push] if self._push else [])],
             resource=otlp.resource({"service.version": __version__, "service.instance.id": instance}),
@@ -145,7 +150,7 @@ class Metrics:
     def record(self, calls: Sequence[Call]) -> None:
         """Note the times and sizes of calls that were committed and are new. Unknown values are left out, never 0."""
         overflow: Counts[str] = Counts()
-        with self._histograms.lock:
+        with self._recording:
             for call in calls:
                 labels = self.labels(call)
                 if OTHER in labels:
@@ -201,9 +206,9 @@ class Metrics:
         if calls := sum(sums.calls for sums in restored.values()):
             self.reports(accepted=calls)
             self._commit_rows.add(calls)
-        for total in TOTALS:
-            if (instrument := shown(total.instrument, self._detail)) is not None:
-                self._read(instrument, partial(observe, replace(total, instrument=instrument), counters))
+        for declared, what in TOTALS.items():
+            if (instrument := shown(declared, self._detail)) is not None:
+                self._beside.append(totals.Counter(instrument, what, counters, limit=SERIES["counter"]))
         if self._push is not None:
             self._push.begin()
 
