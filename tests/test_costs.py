@@ -31,7 +31,7 @@ def store(tmp_path: Path, metrics: Metrics) -> Iterator[Audit]:
     """Every recorded call, under the names that metrics give them."""
     settings = config.Settings()
     with audit.open(str(tmp_path / "llmtoken.db")) as store:
-        metrics.show(lambda: store.counters)
+        metrics.show(lambda: store.counters, began=store.counters_began)
         store.write([read(recording.report, settings).record for recording in recordings.load()], metrics.labels)
         yield store
 

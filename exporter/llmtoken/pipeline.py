@@ -93,7 +93,7 @@ class Pipeline:
         self._check = Check(audit)
         rules = Rules(settings.retain_bodies, settings.retain_calls, settings.retain_bytes)
         self._pruner = Pruner(audit, rules)
-        metrics.show(lambda: audit.counters)
+        metrics.show(lambda: audit.counters, began=audit.counters_began)
         metrics.watch(
             queue_reports=lambda: self._waiting_reports,
             queue_bytes=lambda: self._waiting_bytes,

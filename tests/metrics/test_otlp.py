@@ -14,10 +14,10 @@ from llmtoken.errors import ConfigError
 from llmtoken.metrics import otlp
 from support.calls import call, failed, streamed
 from support.collector import Collector, running, wait_for
-from support.counting import Counting
+from support.counting import BEGAN, Counting
 from support.otlp import Receiver, Samples, receiving, samples
 
-CALLS = "llmtoken_requests_total"
+CALLS, CALLS_NAME = "llmtoken_requests_total", "llmtoken.requests"
 
 ONE_CALL = {
     "method": "POST",
@@ -104,27 +104,26 @@ def test_news_alone_add_up_to_what_is_shown(receiver: Receiver, monkeypatch: pyt
             assert added[name, labels] == pytest.approx(value, rel=1e-12), name
 
 
-def test_what_was_counted_before_a_restart_is_no_news(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "delta")
+@pytest.mark.parametrize(("preference", "pushed"), [("delta", [2, 1]), ("cumulative", [2, 3])])
+def test_what_was_counted_before_a_restart_is_no_news_but_part_of_everything(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch, preference: str, pushed: list[int]
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", preference)
     first = Counting()
     first.record([call(), call()])
     first.close()
     second = Counting(totals=first.totals)
     second.record([call()])
     second.close()
-    assert [calls_in(samples(push)) for push in receiver.pushes] == [2, 1]
-    reports = [value for (name, _), value in samples(receiver.pushes[-1]).items() if name == "llmtoken_reports_total"]
-    assert sum(reports) == 0
+    assert [calls_in(samples(push)) for push in receiver.pushes] == pushed
 
 
-def test_everything_counted_before_a_restart_is_pushed_to_who_wants_it_all(receiver: Receiver) -> None:
-    first = Counting()
-    first.record([call(), call()])
-    first.close()
-    second = Counting(totals=first.totals)
-    second.record([call()])
-    second.close()
-    assert [calls_in(samples(push)) for push in receiver.pushes] == [2, 3]
+def test_a_counter_that_goes_on_after_a_restart_says_when_it_stood_at_0(receiver: Receiver) -> None:
+    for _ in range(2):
+        metrics = Counting()
+        metrics.record([call()])
+        metrics.close()
+    assert {receiver.start_of(CALLS_NAME, push) for push in receiver.pushes} == {int(BEGAN.timestamp() * 1e9)}
 
 
 def test_headers_and_compression_are_those_of_the_environment(

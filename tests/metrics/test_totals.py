@@ -9,6 +9,7 @@ from llmtoken.metrics.beside import View
 from llmtoken.metrics.totals import Counter
 from llmtoken.totals import NOTHING, Labels, Sums, labels, plus_call
 from support.calls import call, without_tokens
+from support.counting import BEGAN
 
 DELTA = dict.fromkeys(("counter", "histogram"), AggregationTemporality.DELTA)
 
@@ -32,7 +33,7 @@ def points(view: View) -> list[NumberDataPoint]:
 
 def test_totals_that_differ_in_labels_which_a_counter_does_not_show_are_one_series() -> None:
     totals = counted(call(), call(stream=True, http_status=201), call(consumer="bob"))
-    counter = Counter(instruments.COST, "cost", lambda: totals, limit=10)
+    counter = Counter(instruments.COST, "cost", lambda: totals, began=BEGAN, limit=10)
     assert {point.attributes["llmtoken.consumer"]: point.value for point in points(View([counter]))} == {
         "alice": float(2 * Decimal("0.00037")),
         "bob": 0.00037,
@@ -41,13 +42,15 @@ def test_totals_that_differ_in_labels_which_a_counter_does_not_show_are_one_seri
 
 def test_what_no_call_said_has_no_series() -> None:
     totals = counted(without_tokens())
-    assert points(View([Counter(instruments.INPUT_TOKENS, "input_tokens", lambda: totals, limit=10)])) == []
-    assert points(View([Counter(instruments.UNPRICED, "unpriced_calls", lambda: totals, limit=10)])) == []
+    assert (
+        points(View([Counter(instruments.INPUT_TOKENS, "input_tokens", lambda: totals, began=BEGAN, limit=10)])) == []
+    )
+    assert points(View([Counter(instruments.UNPRICED, "unpriced_calls", lambda: totals, began=BEGAN, limit=10)])) == []
 
 
 def test_series_beyond_the_limit_are_added_up_in_one_the_first_ones_stay() -> None:
     totals = counted(*(call(consumer=name) for name in "abcabd"))
-    counter = Counter(instruments.INPUT_TOKENS, "input_tokens", lambda: totals, limit=2)
+    counter = Counter(instruments.INPUT_TOKENS, "input_tokens", lambda: totals, began=BEGAN, limit=2)
     assert [(point.attributes.get("llmtoken.consumer"), point.value) for point in points(View([counter]))] == [
         ("a", 200),
         ("b", 200),
@@ -59,7 +62,7 @@ def test_series_beyond_the_limit_are_added_up_in_one_the_first_ones_stay() -> No
 def test_news_are_what_came_since_exact_to_the_last_digit() -> None:
     long = Decimal("0.123456789012345678901234567890")
     totals = counted(call(cost=long), call(consumer="bob"))
-    news = View([Counter(instruments.COST, "cost", lambda: totals, limit=10)], DELTA)
+    news = View([Counter(instruments.COST, "cost", lambda: totals, began=BEGAN, limit=10)], DELTA)
     assert len(points(news)) == 2
     totals |= counted(call(cost=long), call(cost=Decimal("1E-30")))
     (point,) = points(news)

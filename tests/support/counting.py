@@ -1,11 +1,15 @@
 """Metrics whose counters are fed without a database: calls are taken as if they had just been committed."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 
 from llmtoken.call import Call
 from llmtoken.metrics import Metrics
 from llmtoken.metrics.detail import Detail
 from llmtoken.totals import NOTHING, Labels, Sums, plus_call
+
+BEGAN = datetime(2026, 1, 2, tzinfo=UTC)
+"""When the counters stood at 0."""
 
 
 class Counting(Metrics):
@@ -21,7 +25,7 @@ class Counting(Metrics):
     ) -> None:
         super().__init__(max_models=max_models, max_consumers=max_consumers, instance="test", detail=detail)
         self.totals = dict(totals or {})
-        self.show(lambda: self.totals)
+        self.show(lambda: self.totals, began=BEGAN)
 
     def record(self, calls: Sequence[Call]) -> None:
         for call in calls:

@@ -35,6 +35,16 @@ class Receiver:
         (resource,) = {str(each.resource) for each in self.pushes[-1].resource_metrics}
         return {each.key: _text(each) for each in self.pushes[-1].resource_metrics[0].resource.attributes if resource}
 
+    def start_of(self, name: str, push: ExportMetricsServiceRequest) -> int:
+        """Since when a counter of a push has been counting, in nanoseconds."""
+        (start,) = {
+            point.start_time_unix_nano
+            for metric in _metrics(push)
+            if metric.name == name
+            for point in metric.sum.data_points
+        }
+        return start
+
     def temporalities(self) -> dict[str, int]:
         """Of each counter and histogram of the newest push: 1 is delta, 2 is cumulative."""
         return {

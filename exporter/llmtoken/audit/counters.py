@@ -98,6 +98,9 @@ class Counters:
             labels = Labels(**known)
             self.ids[labels] = key
             self.totals[labels] = Sums(*sums)
+        first = select(func.min(series.c.created_at)).where(series.c.instance == instance)
+        self.began: datetime = connection.execute(first).scalar() or datetime.now(UTC)
+        """When the first of these calls was counted: before, all of them stood at 0."""
 
 
 class Entry:

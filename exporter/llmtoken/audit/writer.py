@@ -68,6 +68,11 @@ class Audit(Editor):
         return self._counters.instance
 
     @property
+    def counters_began(self) -> datetime:
+        """When this collector's counters stood at 0."""
+        return self._counters.began
+
+    @property
     def counters(self) -> Mapping[Labels, Sums]:
         """What this collector's counters stand at after the last commit."""
         return self._counters.totals

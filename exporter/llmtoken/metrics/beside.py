@@ -42,10 +42,12 @@ CUMULATIVE: Temporalities = {
 }
 
 
-class Source(Protocol):
+class Beside(Protocol):
     """One metric that is kept beside the SDK's."""
 
     instrument: Instrument
+    began: int
+    """When everything stood at 0, in nanoseconds of Unix time."""
 
     def series(self) -> Series:
         """Everything so far, as it stays."""
@@ -57,8 +59,8 @@ class Source(Protocol):
 class View:
     """What one reader sees: everything so far, or, with delta temporality, what is new since it looked last."""
 
-    def __init__(self, sources: Sequence[Source], temporalities: Temporalities = CUMULATIVE) -> None:
-        self._sources, self._temporalities = sources, temporalities
+    def __init__(self, kept: Sequence[Beside], temporalities: Temporalities = CUMULATIVE) -> None:
+        self._kept, self._temporalities = kept, temporalities
         self._since = time.time_ns()
         self._seen: dict[str, Series] = {}
 
@@ -66,15 +68,15 @@ class View:
         """The SDK's metrics and these."""
         now, looked = time.time_ns(), self._since
         found: list[Metric] = []
-        for source in self._sources:
-            series, since = source.series(), looked
-            temporality = self._temporalities[source.instrument.kind]
+        for each in self._kept:
+            series, since = each.series(), each.began
+            temporality = self._temporalities[each.instrument.kind]
             if temporality == AggregationTemporality.DELTA:
-                name = source.instrument.name
+                name = each.instrument.name
                 series, self._seen[name] = _news(series, self._seen.get(name, {})), series
-                self._since = now
+                since, self._since = looked, now
             if series:
-                found.append(source.metric(series, since=since, now=now, temporality=temporality))
+                found.append(each.metric(series, since=since, now=now, temporality=temporality))
         return _among(metrics, found) if found else metrics
 
 

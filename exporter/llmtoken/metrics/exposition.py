@@ -15,7 +15,7 @@ from typing import Any
 
 from opentelemetry.sdk.metrics.export import MetricReader, MetricsData
 
-from llmtoken.metrics.beside import Source, View
+from llmtoken.metrics.beside import Beside, View
 from llmtoken.metrics.instruments import INSTRUMENTS, Instrument
 
 CLASSIC = "text/plain; version=0.0.4; charset=utf-8"
@@ -27,7 +27,7 @@ _BY_NAME = {instrument.name: instrument for instrument in INSTRUMENTS}
 class Reader(MetricReader):
     """Collects everything: the SDK's metrics and those beside them. For one thread at a time."""
 
-    def __init__(self, beside: Sequence[Source]) -> None:
+    def __init__(self, beside: Sequence[Beside]) -> None:
         super().__init__()
         self._view = View(beside)
         self._collected, self._ended = _NOTHING, False

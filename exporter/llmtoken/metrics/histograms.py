@@ -7,6 +7,7 @@ each time), and a call has four or five. Here the labels are hashed once as they
 from __future__ import annotations
 
 import threading
+import time
 from bisect import bisect_left
 
 from opentelemetry.sdk.metrics.export import AggregationTemporality, HistogramDataPoint, Metric
@@ -20,7 +21,7 @@ class Histogram:
     """One instrument's series, at most `limit`; what exceeds that is added up in one more. Recorded under `lock`."""
 
     def __init__(self, instrument: Instrument, *, limit: int, lock: threading.Lock) -> None:
-        self.instrument = instrument
+        self.instrument, self.began = instrument, time.time_ns()
         self._limit, self._lock = limit, lock
         self._series: dict[Values | None, list[float]] = {}
         """The sum, then how many values fell into each bucket."""

@@ -31,7 +31,7 @@ from opentelemetry.sdk.metrics.export import (
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 
 from llmtoken.errors import ConfigError
-from llmtoken.metrics.beside import Source, View
+from llmtoken.metrics.beside import Beside, View
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ def resource(attributes: Mapping[str, str]) -> Resource:
     return Resource({"service.name": "llmtoken", **attributes}).merge(OTELResourceDetector().detect())
 
 
-def from_environment(beside: Sequence[Source], *, failed: Callable[[], None]) -> Push | None:
+def from_environment(beside: Sequence[Beside], *, failed: Callable[[], None]) -> Push | None:
     """What pushes, where the environment names an endpoint. Calls `failed` for each push that isn't taken.
 
     Raises `ConfigError` when it can't be done as the variables say.
@@ -81,7 +81,7 @@ class Push(PeriodicExportingMetricReader):
 class _Exporter(MetricExporter):
     """Sends the SDK's metrics and those beside them through another exporter, and says once when that doesn't work."""
 
-    def __init__(self, to: MetricExporter, beside: Sequence[Source], endpoint: str, failed: Callable[[], None]) -> None:
+    def __init__(self, to: MetricExporter, beside: Sequence[Beside], endpoint: str, failed: Callable[[], None]) -> None:
         super().__init__(to._preferred_temporality, to._preferred_aggregation)  # noqa: SLF001 - there is no other way
         self.begun = False
         self._to, self._endpoint, self._failed = to, endpoint, failed

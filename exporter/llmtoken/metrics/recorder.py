@@ -12,6 +12,7 @@ import threading
 import time
 from collections import Counter as Counts
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from functools import partial
 from typing import Literal
 
@@ -30,10 +31,9 @@ from llmtoken import __version__
 from llmtoken.call import Call
 from llmtoken.errors import ConfigError
 from llmtoken.metrics import exposition, instruments, otlp, totals
-from llmtoken.metrics.beside import Source as Beside
-from llmtoken.metrics.beside import known
+from llmtoken.metrics.beside import Beside, known
+from llmtoken.metrics.calls import Calls
 from llmtoken.metrics.detail import Detail, shown
-from llmtoken.metrics.histograms import Histogram
 from llmtoken.metrics.labelling import Labelling, overflown
 from llmtoken.metrics.ledger import Ledger
 from llmtoken.metrics.losses import DROPPED, FAILED
@@ -41,15 +41,6 @@ from llmtoken.metrics.names import OTHER
 from llmtoken.metrics.totals import TOTALS
 from llmtoken.report import Source
 from llmtoken.totals import Labels, Sums
-
-OF_CALLS = (
-    instruments.TOKEN_USAGE,
-    instruments.DURATION,
-    instruments.TIME_TO_FIRST_CHUNK,
-    instruments.TIME_PER_OUTPUT_CHUNK,
-    instruments.OUTPUT_SPEED,
-)
-"""Histograms that every call is recorded in."""
 
 SERIES = {"counter": 4000, "histogram": 1000, "gauge": 10}
 """Attribute sets an instrument may have; the SDK adds up all further ones under `otel_metric_overflow`."""
@@ -75,19 +66,8 @@ class Metrics:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._detail = detail
-        self._recording = threading.Lock()
-        of_calls = {
-            each: Histogram(shown(each, detail) or each, limit=SERIES["histogram"], lock=self._recording)
-            for each in OF_CALLS
-        }
-        (
-            self._token_usage,
-            self._duration,
-            self._time_to_first_chunk,
-            self._time_per_output_chunk,
-            self._output_speed,
-        ) = of_calls.values()
-        self._beside: list[Beside] = [each for name, each in of_calls.items() if shown(name, detail)]
+        self._calls = Calls(detail, limit=SERIES["histogram"])
+        self._beside: list[Beside] = [*self._calls.shown]
         self._reader = exposition.Reader(self._beside)
         self._push: otlp.Push | None = None
         if push:
@@ -149,13 +129,9 @@ class Metrics:
 
     def record(self, calls: Sequence[Call]) -> None:
         """Note the times and sizes of calls that were committed and are new. Unknown values are left out, never 0."""
-        overflow: Counts[str] = Counts()
-        with self._recording:
-            for call in calls:
-                labels = self.labels(call)
-                if OTHER in labels:
-                    overflow.update(overflown(labels))
-                self._record_one(call, labels)
+        counted = [(call, self.labels(call)) for call in calls]
+        self._calls.record(counted)
+        overflow = Counts(dimension for _, labels in counted if OTHER in labels for dimension in overflown(labels))
         for dimension, count in overflow.items():
             self._overflow.add(count, {instruments.DIMENSION: dimension})
 
@@ -194,8 +170,10 @@ class Metrics:
         """Note a request that found no room in the queue."""
         self._queue_refusals.add(1)
 
-    def show(self, counters: Callable[[], Mapping[Labels, Sums]]) -> None:
-        """Show what the counters of calls stand at; asked for at every scrape, in the scraping thread. Call once.
+    def show(self, counters: Callable[[], Mapping[Labels, Sums]], *, began: datetime) -> None:
+        """Show what the counters of calls stand at, which were 0 when they `began`. Call once.
+
+        They are asked for at every scrape, in the scraping thread.
 
         What they stand at already is from before this process: its names keep their places, so
         that no series stops, and reports go on where they stood.
@@ -208,7 +186,7 @@ class Metrics:
             self._commit_rows.add(calls)
         for declared, what in TOTALS.items():
             if (instrument := shown(declared, self._detail)) is not None:
-                self._beside.append(totals.Counter(instrument, what, counters, limit=SERIES["counter"]))
+                self._beside.append(totals.Counter(instrument, what, counters, began=began, limit=SERIES["counter"]))
         if self._push is not None:
             self._push.begin()
 
@@ -246,22 +224,6 @@ class Metrics:
     def close(self) -> None:
         """Push a last time, if at all, and let go of everything; nothing is shown afterwards. May take seconds."""
         self._provider.shutdown(timeout_millis=otlp.LAST_PUSH_MILLISECONDS)
-
-    # ── One call ────────────────────────────────────────────────────────────────────────
-
-    def _record_one(self, call: Call, labels: Labels) -> None:
-        subject = labels[:4]
-        self._duration.record((*subject, labels.error_type), call.duration)
-        if call.time_to_first_chunk is not None:
-            self._time_to_first_chunk.record(subject, call.time_to_first_chunk)
-        if call.time_per_output_chunk is not None:
-            self._time_per_output_chunk.record(subject, call.time_per_output_chunk)
-        if call.tokens_per_second is not None:
-            self._output_speed.record(subject, call.tokens_per_second)
-        if call.input_tokens is not None:
-            self._token_usage.record((*subject, "input"), call.input_tokens)
-        if call.output_tokens is not None:
-            self._token_usage.record((*subject, "output"), call.output_tokens)
 
     # ── Instruments ─────────────────────────────────────────────────────────────────────
 

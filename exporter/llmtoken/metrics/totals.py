@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from decimal import Decimal
 from operator import itemgetter
 
@@ -50,9 +51,15 @@ class Counter:
     """What one counter's series stand at, at most `limit`; what exceeds that is added up in one more."""
 
     def __init__(
-        self, instrument: Instrument, shows: str, counters: Callable[[], Mapping[Labels, Sums]], *, limit: int
+        self,
+        instrument: Instrument,
+        shows: str,
+        counters: Callable[[], Mapping[Labels, Sums]],
+        *,
+        began: datetime,
+        limit: int,
     ) -> None:
-        self.instrument = instrument
+        self.instrument, self.began = instrument, int(began.timestamp() * 1e9)
         self._counters, self._limit = counters, limit
         self._labels_of = itemgetter(*(Labels._fields.index(_NAMES[each]) for each in instrument.attributes))
         self._value_of = itemgetter(Sums._fields.index(shows))
