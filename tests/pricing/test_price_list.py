@@ -117,6 +117,13 @@ def test_a_model_that_is_sold_by_the_hour_is_not_free_by_the_token() -> None:
     assert pricing.price(call("groq", "whisper-large-v3", input_tokens=100, output_tokens=100), NOW) is None
 
 
+def test_tokens_that_are_billed_do_not_make_a_model_free_that_is_sold_by_the_hour() -> None:
+    assert (
+        pricing.price(call("groq", "whisper-large-v3", input_tokens=9, output_tokens=9, billed_input_tokens=9), NOW)
+        is None
+    )
+
+
 def test_usage_that_contradicts_itself_has_no_price() -> None:
     inference = call("openai", "gpt-4o", input_tokens=1, output_tokens=1, cache_read_input_tokens=100)
     assert pricing.price(inference, NOW) is None

@@ -110,14 +110,6 @@ _PRICED_BY = (
 _COLUMNS = (*(calls.c[name] for name in (*_OURS, *_PRICED_BY)), *TOKENS)
 """All that a price may depend on; the others would take as long again to read."""
 
-_version = values.cleaner(calls.c.price_version)
-
-# ── Looking ─────────────────────────────────────────────────────────────────────────────
-
-_COLUMNS = tuple(
-    column for column in calls.columns if column.name not in ("middleware", "labels", "finish_reasons", "host")
-)
-
 
 class _Run:
     def __init__(self, store: Store, which: Filter, price: Pricer, advanced: Advanced | None) -> None:

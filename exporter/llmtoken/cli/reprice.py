@@ -41,7 +41,7 @@ def reprice(settings: Settings, which: Filter, *, dry_run: bool, yes: bool, as_j
             with _bar("Correcting") as advanced:
                 changed = editor.reprice(which, price, advanced=advanced)
     if as_json:
-        out.print_json(json.dumps(_plain(changed or found, changed=changed is not None), default=str))
+        out.print_json(json.dumps(_plain(changed or found, changed=changed is not None), default=_text))
     elif changed is not None:
         if yes:
             _show(changed)

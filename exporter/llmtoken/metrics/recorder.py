@@ -173,10 +173,9 @@ class Metrics:
     def show(self, counters: Callable[[], Mapping[Labels, Sums]], *, began: datetime) -> None:
         """Show what the counters of calls stand at, which were 0 when they `began`. Call once.
 
-        They are asked for at every scrape, in the scraping thread.
-
-        What they stand at already is from before this process: its names keep their places, so
-        that no series stops, and reports go on where they stood.
+        They are asked for at every scrape, in the scraping thread. What they stand at already is from
+        before this process: its names keep their places, so that no series stops, and reports go on
+        where they stood.
         """
         restored = counters()
         for labels in restored:

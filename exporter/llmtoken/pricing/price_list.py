@@ -53,8 +53,10 @@ class Entry:
     version: str
     units: frozenset[str]
     """All that has a rate."""
+    pieces: frozenset[str]
+    """The details that are sold by themselves."""
     apart: frozenset[str]
-    """The details that change the price: they have a rate of their own, or are what is billed."""
+    """All details that change the price: they have a rate of their own, or are what is billed."""
     linear: _Linear | None
 
 
@@ -151,11 +153,17 @@ def _entry(provider: Provider, model: ModelInfo, standard: ModelPrice, variants:
         for variant in reversed(variants):  # the first one decides
             rates = ModelPrice(**{**_said(rates), **_said(variant.prices)})
         units = frozenset(unit for unit, means in unit_data.items() if means["price_key"] in _said(rates))
-        apart = {name for name, counted in quantities.UNITS.items() if not units.isdisjoint(counted)}
-        apart |= quantities.BILLED
-        version = _version(provider, model, standard, variants)
-        known = Entry(provider, model, rates, version, units, frozenset(apart), _ask_for_rates(rates))
-        _known_entries[key] = known
+        priced = frozenset(name for name, counted in quantities.UNITS.items() if not units.isdisjoint(counted))
+        known = _known_entries[key] = Entry(
+            provider=provider,
+            model=model,
+            rates=rates,
+            version=_version(provider, model, standard, variants),
+            units=units,
+            pieces=priced & quantities.PIECES.keys(),
+            apart=priced | quantities.BILLED,
+            linear=_ask_for_rates(rates),
+        )
     return known
 
 
@@ -177,7 +185,7 @@ def _version(provider: Provider, model: ModelInfo, standard: ModelPrice, variant
 def _not_sold(entry: Entry, inference: Inference) -> str | None:
     """Why the list's rates say nothing about this call: a side without a rate would look free."""
     units = entry.units
-    if "input_tokens" not in units and not entry.apart.isdisjoint(inference.details):
+    if "input_tokens" not in units and not entry.pieces.isdisjoint(inference.details):
         return None  # sold by the piece, and it is known how many there were
     usage = inference.usage
     if usage.input_tokens is None or (usage.output_tokens is None and inference.operation_name != "embeddings"):
