@@ -1,4 +1,4 @@
-"""Money is the same to the last digit wherever it stands: rows, usage, counters and, as a float, /metrics."""
+"""Money is the same to the last digit in rows, daily sums and counters and, as a float, on /metrics."""
 
 from __future__ import annotations
 
@@ -86,5 +86,5 @@ def test_corrected_rows_and_usage_have_the_same_sum_and_the_counters_differ_by_w
     assert in_usage(store, "day", "model") == after
     assert total(sums.cost for sums in store.counters.values()) == before
     balance = store.verify()
-    assert balance.differences == ()
+    assert balance.balanced
     assert EXACT.add(before, Decimal(balance.repriced)) == after

@@ -81,7 +81,7 @@ def test_counters_keep_what_they_counted_and_the_books_balance(stored: Audit, da
     assert stored.counters == counted
     assert stored.unbalanced() == 0
     balance = stored.verify()
-    assert balance.differences == ()
+    assert balance.balanced
     assert Decimal(balance.repriced) == Decimal("0.00030") - OLD + 1 - OLD
     stored.close()
     with audit.open(database) as again:
@@ -93,7 +93,7 @@ def test_prices_that_come_and_go_leave_nothing_behind(stored: Audit) -> None:
     stored.reprice(EVERYTHING, costs({"a": None, "free": "1"}))
     stored.reprice(EVERYTHING, costs({"a": "0.00037", "free": None}))
     balance = stored.verify()
-    assert balance.differences == ()
+    assert balance.balanced
     assert Decimal(balance.repriced) == 0
 
 
@@ -151,9 +151,9 @@ def test_a_run_that_is_cut_short_leaves_balanced_books_and_is_finished_by_the_ne
     prices = costs({"a": "1", "b": "2", "free": "3"})
     with pytest.raises(KeyboardInterrupt):
         repricing.reprice(stored._repricing(), EVERYTHING, prices, pause=cut_short(after=2))
-    assert stored.verify().differences == ()
+    assert stored.verify().balanced
     assert stored.reprice(EVERYTHING, prices).calls == 1
-    assert stored.verify().differences == ()
+    assert stored.verify().balanced
 
 
 def test_a_collector_writes_and_prunes_meanwhile(stored: Audit, database: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -102,10 +102,10 @@ class Addition:
         unpriced = row["cost"] is None and bool(row["input_tokens"] or row["output_tokens"])
         one = [
             1,
-            row["error_type"] is not None,
+            int(row["error_type"] is not None),
             *tokens,
-            row["usage_source"] in ESTIMATED,
-            unpriced,
+            int(row["usage_source"] in ESTIMATED),
+            int(unpriced),
             row["cost"],
         ]
         merge(self._groups, key, one)
@@ -173,6 +173,7 @@ def _sum(old: ColumnElement[Any], new: ColumnElement[Any], dialect: str) -> Colu
         return None  # what groups are told apart by
     if old.key in COUNTS:
         return old + new
-    return (
-        func.exact_plus(old, new) if old.key == "cost" and dialect == "sqlite" else func.coalesce(old + new, old, new)
-    )
+    if old.key == "cost" and dialect == "sqlite":
+        return func.exact_plus(old, new)
+    # To SQLAlchemy money is text, whose plus would put the two behind each other.
+    return func.coalesce(old.op("+")(new), old, new)
