@@ -3,9 +3,10 @@
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pytest
+from prometheus_client import Metric, generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_classic
 
@@ -13,7 +14,7 @@ from llmtoken.metrics.instruments import INSTRUMENTS
 from llmtoken.metrics.losses import DROPPED, FAILED
 from support.calls import call
 from support.counting import Counting
-from support.exposition import GOLDEN, example
+from support.exposition import GOLDEN, example, filled
 from support.needs import program
 
 OPENMETRICS = "application/openmetrics-text"
@@ -42,15 +43,23 @@ def test_every_instrument_is_shown_under_the_name_it_declares() -> None:
     assert kinds == declared | {"target_info": "gauge"}
 
 
-def test_openmetrics_says_the_same_as_the_classic_text() -> None:
-    def samples(families):
-        return {
-            (sample.name, frozenset(sample.labels.items())): sample.value
-            for family in families
-            for sample in family.samples
-        }
+def samples(families: Iterable[Metric]) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    """Every value by its name and labels; an empty label is none."""
+    return {
+        (sample.name, frozenset((name, value) for name, value in sample.labels.items() if value)): sample.value
+        for family in families
+        for sample in family.samples
+    }
 
+
+def test_openmetrics_says_the_same_as_the_classic_text() -> None:
     assert samples(parse_openmetrics(example(OPENMETRICS))) == samples(parse_classic(example()))
+
+
+def test_the_text_says_what_opentelemetrys_exporter_says_through_prometheus_client() -> None:
+    with filled() as metrics:
+        ours, theirs = metrics.exposition(None)[0], generate_latest(metrics.registry)
+    assert samples(parse_classic(ours.decode())) == samples(parse_classic(theirs.decode()))
 
 
 @pytest.mark.parametrize(

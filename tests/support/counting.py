@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
+from prometheus_client import CollectorRegistry
+
 from llmtoken.call import Call
 from llmtoken.metrics import Metrics
 from llmtoken.metrics.detail import Detail
@@ -26,6 +28,11 @@ class Counting(Metrics):
         super().__init__(max_models=max_models, max_consumers=max_consumers, instance="test", detail=detail)
         self.totals = dict(totals or {})
         self.show(lambda: self.totals, began=BEGAN)
+
+    @property
+    def registry(self) -> CollectorRegistry:
+        """What prometheus_client can write, through OpenTelemetry's exporter."""
+        return self._reader.registry
 
     def record(self, calls: Sequence[Call]) -> None:
         for call in calls:

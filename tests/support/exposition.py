@@ -5,6 +5,8 @@ anew with `PYTHONPATH=tests python -m support.exposition`, and read the differen
 """
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from llmtoken.metrics.instruments import ATTRIBUTES
 from llmtoken.report import Source
@@ -25,8 +27,9 @@ CALLS = [
 ]
 
 
-def example(accept: str | None = None) -> str:
-    """Record the example calls and everything else; what differs from run to run is made the same."""
+@contextmanager
+def filled() -> Iterator[Counting]:
+    """Metrics with the example calls and everything else recorded."""
     metrics = Counting(max_models=5, max_consumers=2)
     try:
         metrics.watch(
@@ -43,9 +46,15 @@ def example(accept: str | None = None) -> str:
         metrics.estimated(CALLS[0], "output", 0.98)
         metrics.plugin([Source(boot="a", sequence=1, dropped=4, dropped_by={"queue_full": 3}, failed=2)])
         metrics.committed(0.02, 8)
-        text = metrics.exposition(accept)[0].decode()
+        yield metrics
     finally:
         metrics.close()
+
+
+def example(accept: str | None = None) -> str:
+    """What they look like; what differs from run to run is made the same."""
+    with filled() as metrics:
+        text = metrics.exposition(accept)[0].decode()
     text = re.sub(r'service_version="[^"]*"', 'service_version="x"', text)
     return re.sub(r"(?m)^(llmtoken_commit_last_timestamp_seconds) .*$", r"\1 1.7e+09", text)
 

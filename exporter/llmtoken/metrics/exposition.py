@@ -1,8 +1,8 @@
 """The text of `/metrics`: which format a scraper asks for, and everything collected, written in it.
 
-Written here and not by prometheus_client, which takes four times as long: it makes an object of each
-sample, and the text of a histogram's labels again for each of its buckets. What is not known
-(an empty label) is left out, which means the same to Prometheus.
+The reader is OpenTelemetry's; the text is written here and not by prometheus_client, which takes four times as
+long: it makes an object of each sample, and the text of a histogram's labels again for each of its buckets. A test
+holds the one against the other. What is not known (an empty label) is left out, which means the same to Prometheus.
 Sources: https://prometheus.io/docs/instrumenting/exposition_formats/,
 https://prometheus.io/docs/specs/om/open_metrics_spec/
 """
@@ -13,7 +13,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from opentelemetry.sdk.metrics.export import MetricReader, MetricsData
+from opentelemetry.exporter.prometheus import PrometheusMetricReader
+from opentelemetry.sdk.metrics.export import MetricsData
+from prometheus_client import CollectorRegistry
 
 from llmtoken.metrics.beside import Beside, View
 from llmtoken.metrics.instruments import INSTRUMENTS, Instrument
@@ -24,30 +26,41 @@ OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 _BY_NAME = {instrument.name: instrument for instrument in INSTRUMENTS}
 
 
-class Reader(MetricReader):
-    """Collects everything: the SDK's metrics and those beside them. For one thread at a time."""
+class Reader(PrometheusMetricReader):
+    """OpenTelemetry's reader for Prometheus, which sees what is kept beside the SDK too. For one thread at a time.
+
+    Its `registry` is what prometheus_client writes the same from, slowly.
+    """
 
     def __init__(self, beside: Sequence[Beside]) -> None:
-        super().__init__()
+        self.registry = CollectorRegistry()
+        super().__init__(scope_info_enabled=False, registry=self.registry)
         self._view = View(beside)
-        self._collected, self._ended = _NOTHING, False
+        self._collected: MetricsData | None = None
+        self._reading = self._ended = False
 
     def read(self) -> MetricsData:
         """All that there is now; nothing after the shutdown."""
-        self._collected = _NOTHING
+        self._collected = None
         if not self._ended:
-            self.collect()
-        return self._collected
+            self._reading = True
+            try:
+                self.collect()
+            finally:
+                self._reading = False
+        return self._collected or MetricsData([])
 
-    def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **_: Any) -> None:  # noqa: ARG002
-        self._collected = self._view.beside(metrics_data)
+    def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> None:
+        everything = self._view.beside(metrics_data)
+        if self._reading:
+            self._collected = everything
+        else:
+            super()._receive_metrics(everything, timeout_millis, **kwargs)
 
-    def shutdown(self, timeout_millis: float = 30_000, **_: Any) -> None:  # noqa: ARG002 - the SDK's signature
+    def shutdown(self, timeout_millis: float = 30_000, **kwargs: Any) -> None:
         """Collect no more."""
         self._ended = True
-
-
-_NOTHING = MetricsData([])
+        super().shutdown(timeout_millis, **kwargs)
 
 
 def write(data: MetricsData, accept: str | None) -> tuple[bytes, str]:
