@@ -248,3 +248,8 @@ def test_the_effective_tokenizers_are_shown(
     settings_page.show(toml(tmp_path, f'[tokenizers]\n"qwen*" = "{tokenizer_file}"'), as_json=True)
     shown = json.loads(capsys.readouterr().out)["settings"]["tokenizers"]
     assert shown["value"] == {"qwen*": str(tokenizer_file)}
+
+
+def test_search_is_refused_where_there_is_no_index() -> None:
+    with pytest.raises(ConfigError, match="search is for SQLite"):
+        load(database="postgresql+psycopg://host/name", search=True)

@@ -97,6 +97,10 @@ class Settings(BaseSettings):
         description="What a SQLite database may hold: beyond it the oldest bodies are deleted, then the oldest calls.",
     )
 
+    search: bool = Field(
+        False, description="Index what was said, so that `q` finds it. SQLite only; off again throws the index away."
+    )
+
     queue_reports: int = Field(10_000, ge=1, description="Reports that may wait for the database.")
     queue_bytes: int = Field(256 * MIB, ge=1024, description="Bytes of reports that may wait for the database.")
     workers: int = Field(2, ge=1, le=64, description="Threads that read reports.")
@@ -183,7 +187,7 @@ def load(config: Path | None = None, **overrides: Any) -> Settings:
         ) from error
     _refuse_open_bind(settings)
     _refuse_unusable_tokenizers(settings)
-    _refuse_unknowable_size(settings)
+    _refuse_what_only_sqlite_has(settings)
     return settings
 
 
@@ -240,8 +244,12 @@ def _refuse_open_bind(settings: Settings) -> None:
     )
 
 
-def _refuse_unknowable_size(settings: Settings) -> None:
-    if settings.retain_bytes is not None and "://" in settings.database and not settings.database.startswith("sqlite"):
+def _refuse_what_only_sqlite_has(settings: Settings) -> None:
+    if "://" not in settings.database or settings.database.startswith("sqlite"):
+        return
+    if settings.search:
+        raise ConfigError("search is for SQLite", hint="leave it out, or keep the audit in a file")
+    if settings.retain_bytes is not None:
         raise ConfigError(
             "retain_bytes is for SQLite: PostgreSQL doesn't say how much of its files is in use",
             hint="set retain_bodies and retain_calls, which go by age",

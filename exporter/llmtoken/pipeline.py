@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from llmtoken.audit import Audit, Check, Pruner, Rules
+from llmtoken.audit import Audit, Check, Indexer, Pruner, Rules
 from llmtoken.call import Call
 from llmtoken.config import Settings
 from llmtoken.count import Calibration, Counter, TokenizerFiles
@@ -94,6 +94,7 @@ class Pipeline:
         rules = Rules(settings.retain_bodies, settings.retain_calls, settings.retain_bytes)
         self._pruner = Pruner(audit, rules)
         metrics.show(lambda: audit.counters, began=audit.counters_began)
+        self._indexer = Indexer(audit)
         metrics.watch(
             queue_reports=lambda: self._waiting_reports,
             queue_bytes=lambda: self._waiting_bytes,
@@ -110,6 +111,7 @@ class Pipeline:
             thread.start()
         self._check.start()
         self._pruner.start()
+        self._indexer.start()
 
     def stop(self) -> None:
         """Take nothing more, finish what is queued, end the threads. Blocks until done."""
@@ -122,6 +124,7 @@ class Pipeline:
         self._writer.join()
         self._check.stop()
         self._pruner.stop()
+        self._indexer.stop()
 
     @property
     def full(self) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from llmtoken.audit import migrate
+from llmtoken.audit import search as full_text
 from llmtoken.audit.balance import Balance
 from llmtoken.audit.check import Check
 from llmtoken.audit.connect import Connections, connect, connect_beside, connect_read_only, shown
@@ -17,6 +18,7 @@ from llmtoken.audit.counters import Counters
 from llmtoken.audit.editor import Editor
 from llmtoken.audit.failures import explained
 from llmtoken.audit.filter import Filter
+from llmtoken.audit.indexer import Indexer
 from llmtoken.audit.listing import MOST as MOST_CALLS
 from llmtoken.audit.listing import Page
 from llmtoken.audit.pruner import Pruner
@@ -41,6 +43,7 @@ __all__ = [
     "Check",
     "Editor",
     "Filter",
+    "Indexer",
     "Page",
     "Progress",
     "Pruned",
@@ -57,11 +60,14 @@ __all__ = [
 ]
 
 
-def open(database: str, *, instance: str = "", busy_timeout: float = 5.0) -> Audit:  # noqa: A001 - audit.open reads well
+def open(  # noqa: A001 - audit.open reads well
+    database: str, *, instance: str = "", busy_timeout: float = 5.0, search: bool | None = None
+) -> Audit:
     """Open `database` (a path or a SQLAlchemy URL) for a collector; create or migrate it first.
 
     `instance` names whose counters these are, and is what `llmtoken.audit.connect` says when it is empty.
     `busy_timeout`: how long to wait for another program's lock on a SQLite file, in seconds.
+    `search` says whether what was said is indexed from now on; `None` leaves that as it is.
     Raises `DatabaseError`: not a database, damaged, of a newer version, somebody else's, in
     use by another collector, locked, or not writable. The file is then left as it was.
     """
@@ -73,11 +79,14 @@ def open(database: str, *, instance: str = "", busy_timeout: float = 5.0) -> Aud
                 migrate.check(connection)
             with connections.writer.begin() as connection:
                 migrate.upgrade(connection)
+                if search is not None:
+                    full_text.switch(connection, on=search)
+                searched = full_text.is_on(connection)
                 counters = Counters(connections.instance, connection)
         except BaseException:
             connections.close()
             raise
-    return Audit(connections, counters)
+    return Audit(connections, counters, searched=searched)
 
 
 def open_beside(database: str, *, busy_timeout: float = 30.0) -> Editor:

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from sqlalchemy import Connection, insert, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from llmtoken.audit import calibration, replies, values
+from llmtoken.audit import calibration, replies, search, values
 from llmtoken.audit.balance import Watch
 from llmtoken.audit.calibration import Lesson
 from llmtoken.audit.connect import Connections, identity
@@ -35,6 +35,7 @@ _values_of = attrgetter(*_NAMES)
 _counted_of, _counted_in = attrgetter(*replies.TAKEN_OUT), itemgetter(*replies.TAKEN_OUT)
 
 _INSERT_BODIES = insert(bodies)
+_said_in = itemgetter("call_id", "request_body", "response_body")
 
 _TRUSTED = 1.0
 """How long it holds, in seconds, that the database took a write or refused one: polling shall cost no disk writes."""
@@ -46,8 +47,9 @@ _LEAST_TRIAL, _LARGEST_TRIAL = 4096, 16 * 1024 * 1024
 class Audit(Editor):
     """Reads and writes the audit, from any thread. One per SQLite file, any number per PostgreSQL database."""
 
-    def __init__(self, connections: Connections, counters: Counters) -> None:
+    def __init__(self, connections: Connections, counters: Counters, *, searched: bool = False) -> None:
         super().__init__(connections)
+        self._searched = searched
         self._counters, self._counters_known = counters, True
         self._watch = Watch(counters.instance)
         self._turn = threading.RLock()
@@ -104,6 +106,8 @@ class Audit(Editor):
             texts = [draft.texts() for draft in first.values() if draft.key is not None and draft.has_bodies()]
             if texts:
                 connection.execute(_INSERT_BODIES, texts)
+                if self._searched:
+                    search.add(connection, map(_said_in, texts))
             days.write(connection)
         entry.keep()
         return [draft.call if draft.key is not None else None for draft in drafts]
@@ -165,6 +169,16 @@ class Audit(Editor):
         """
         with self._reading() as connection:
             return self._watch.unbalanced(connection)
+
+    def index_older(self, most: int) -> bool:
+        """Index what was said in some calls from before there was an index; whether there may be more.
+
+        Raises `StorageUnavailable` as `write` does.
+        """
+        if not self._searched:
+            return False
+        with self._changing() as connection:
+            return search.index_older(connection, most)
 
     def keep(self, lessons: Sequence[Lesson]) -> None:
         """Commit what was learned. Raises `StorageUnavailable` as `write` does."""

@@ -40,7 +40,7 @@ def create_app(settings: Settings, *, clock: Callable[[], float] = time.monotoni
 
     `clock` says, in seconds, how long a report has been missing.
     """
-    store = audit.open(settings.database, instance=settings.instance)
+    store = audit.open(settings.database, instance=settings.instance, search=settings.search)
     metrics = Metrics(
         max_models=settings.max_models,
         max_consumers=settings.max_consumers,
