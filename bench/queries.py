@@ -1,7 +1,7 @@
 """How long questions to a large audit take while it is written to: `python bench/queries.py [--rows N] [--runs N]`.
 
 Makes a database of N calls over 30 days (20 models, 50 consumers, one call in fifty failed, some things rare),
-lets this version migrate it, and asks lists with each filter, first and deep pages, one call, and usage,
+lets this version migrate it, and asks lists with each filter, first and deep pages, what was said, one call, and usage,
 while another process commits groups of 50 calls all the time. Prints the median, the 95th percentile
 and the CPU of the median, each in milliseconds; the goal is 50.
 """
@@ -25,7 +25,7 @@ from uuid import uuid4
 from msgspec.structs import replace
 
 from llmtoken import audit
-from llmtoken.audit import Filter, Reader, migrate
+from llmtoken.audit import Filter, Reader, migrate, search
 from llmtoken.audit.connect import connect
 
 GOAL = 50.0
@@ -64,6 +64,9 @@ SELECT id, '{"messages":[{"role":"user","content":"What is ' || id || ' in words
         || request_model || '."}}]}'
 FROM calls WHERE id > :first
 """
+_SEARCH = """
+INSERT INTO search (rowid, said) SELECT call_id, request_body || ' ' || response_body FROM bodies WHERE call_id > :first
+"""
 _AT_ONCE = 50_000
 
 
@@ -72,12 +75,16 @@ def build(database: str, rows: int) -> None:
     connections = connect(database, busy_timeout=5)
     with connections.writer.begin() as connection:
         migrate.upgrade(connection, "0006")
+        search.switch(connection, on=True)
     step = DAYS * 86400 / rows
     for first in range(0, rows, _AT_ONCE):
         with connections.writer.begin() as connection:
             last = {"first": first, "last": min(first + _AT_ONCE, rows), "began": int(BEGAN.timestamp()), "step": step}
             connection.exec_driver_sql(_CALLS, last)
             connection.exec_driver_sql(_BODIES, {"first": first})
+            connection.exec_driver_sql(_SEARCH, {"first": first})
+    with connections.writer.begin() as connection:
+        connection.exec_driver_sql("UPDATE search_progress SET indexed_from = 0")
     connections.close()
 
 
@@ -142,6 +149,11 @@ def questions(reader: Reader, rows: int) -> Iterator[Question]:
         "a rare operation": {"operation": "embeddings"},
         "a consumer who isn't there": {"consumer": "nobody"},
         "a provider that isn't there": {"provider": "nobody"},
+        "said: a word of one call": {"q": str(rows // 3)},
+        "said: a word of every 20th call": {"q": '"model 3"'},
+        "said: a word of all calls": {"q": "what"},
+        "said: two words": {"q": '"model 3" "team 7"'},
+        "said: a word nobody said": {"q": "unheard-of"},
     }
     for name, given in filters.items():
         which = Filter.of(**given)
