@@ -175,5 +175,5 @@ def _sum(old: ColumnElement[Any], new: ColumnElement[Any], dialect: str) -> Colu
         return old + new
     if old.key == "cost" and dialect == "sqlite":
         return func.exact_plus(old, new)
-    # To SQLAlchemy money is text, whose plus would put the two behind each other.
+    # By its sign, because SQLAlchemy takes money for text, and would join it.
     return func.coalesce(old.op("+")(new), old, new)
