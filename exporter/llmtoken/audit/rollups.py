@@ -175,5 +175,5 @@ def _sum(old: ColumnElement[Any], new: ColumnElement[Any], dialect: str) -> Colu
         return old + new
     if old.key == "cost" and dialect == "sqlite":
         return func.exact_plus(old, new)
-    # By its sign, because SQLAlchemy takes money for text, and would join it.
+    # Said in SQL's word, because to SQLAlchemy an amount of money is a text, and the sum of two texts is both.
     return func.coalesce(old.op("+")(new), old, new)
