@@ -179,7 +179,9 @@ def test_a_failed_commit_answers_everybody_in_it_and_the_next_succeeds(
             with pytest.raises(StorageUnavailable):
                 await bench.submit("a")
         assert bench.store.count() == 0
+        assert bench.sum("llmtoken_commit_failures_total") == 1
         assert new((await bench.submit("a")).stored) == [True]
+        assert bench.sum("llmtoken_commit_failures_total") == 1
 
     with running(tmp_path, monkeypatch) as bench:
         asyncio.run(scenario(bench))

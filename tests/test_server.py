@@ -254,6 +254,14 @@ def test_what_was_accepted_is_kept_when_the_collector_stops(tmp_path: Path) -> N
         assert collector.call("r49")["input_tokens"] == 8
 
 
+def test_the_metrics_say_how_much_may_wait_and_how_much_room_is_left(tmp_path: Path) -> None:
+    with running(tmp_path, queue_reports=7, queue_bytes=4096, retain_bytes=5_000_000) as collector:
+        assert collector.sample("llmtoken_queue_limit_reports") == 7
+        assert collector.sample("llmtoken_queue_limit_bytes") == 4096
+        assert collector.sample("llmtoken_database_limit_bytes") == 5_000_000
+        assert 0 < collector.sample("llmtoken_disk_available_bytes") < collector.sample("llmtoken_disk_size_bytes")
+
+
 # ── Who may ─────────────────────────────────────────────────────────────────────────────
 
 

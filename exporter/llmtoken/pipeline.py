@@ -97,8 +97,13 @@ class Pipeline:
         self._indexer = Indexer(audit)
         metrics.watch(
             queue_reports=lambda: self._waiting_reports,
+            queue_limit_reports=lambda: settings.queue_reports,
             queue_bytes=lambda: self._waiting_bytes,
+            queue_limit_bytes=lambda: settings.queue_bytes,
             database_bytes=audit.size_bytes,
+            database_limit_bytes=lambda: settings.retain_bytes,
+            disk_available_bytes=audit.disk_available_bytes,
+            disk_size_bytes=audit.disk_size_bytes,
             unbalanced=self._check.unbalanced,
             tokenizer_failures=lambda: tokenizers.failures,
         )
@@ -192,9 +197,11 @@ class Pipeline:
                 self._commit(group)
             except StorageUnavailable as error:
                 log.error("The audit could not be written, %d payloads refused: %s", len(group), error)  # noqa: TRY400
+                self._metrics.commit_failed()
                 self._finish((job, error) for job in group)
             except Exception as error:
                 log.exception("A commit went wrong, %d payloads refused", len(group))
+                self._metrics.commit_failed()
                 self._metrics.parse_failures("defect")
                 self._finish((job, error) for job in group)
             else:

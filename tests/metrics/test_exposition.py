@@ -14,7 +14,7 @@ from llmtoken.metrics.instruments import INSTRUMENTS
 from llmtoken.metrics.losses import DROPPED, FAILED
 from support.calls import call
 from support.counting import Counting
-from support.exposition import GOLDEN, example, filled
+from support.exposition import GOLDEN, WATCHED, example, filled
 from support.needs import program
 
 OPENMETRICS = "application/openmetrics-text"
@@ -113,13 +113,7 @@ def test_recording_goes_on_while_a_scrape_hangs(metrics: Counting) -> None:
         leave.wait(10)
         return 7
 
-    metrics.watch(
-        queue_reports=lambda: 0,
-        queue_bytes=lambda: 0,
-        database_bytes=slow_disk,
-        unbalanced=lambda: 0,
-        tokenizer_failures=lambda: 0,
-    )
+    metrics.watch(**WATCHED | {"database_bytes": slow_disk})
     shown: list[str] = []
     scrape = threading.Thread(target=lambda: shown.append(metrics.exposition(None)[0].decode()))
     scrape.start()
@@ -138,30 +132,18 @@ def test_a_number_that_cannot_be_read_is_left_out_and_the_rest_is_shown(
     def gone() -> int:
         raise OSError
 
-    metrics.watch(
-        queue_reports=lambda: 5,
-        queue_bytes=gone,
-        database_bytes=lambda: 6,
-        unbalanced=lambda: 0,
-        tokenizer_failures=lambda: 0,
-    )
+    metrics.watch(**WATCHED | {"queue_bytes": gone})
     text = metrics.exposition(None)[0].decode()
-    assert "llmtoken_queue_reports 5.0" in text
+    assert "llmtoken_queue_reports 3.0" in text
     assert "llmtoken_queue_bytes " not in text
-    assert "llmtoken_database_bytes 6.0" in text
+    assert "llmtoken_database_bytes 1048576.0" in text
     assert "Callback failed for instrument llmtoken.queue.bytes" in caplog.text
 
 
 def test_a_size_that_nobody_knows_is_left_out(metrics: Counting, caplog: pytest.LogCaptureFixture) -> None:
-    metrics.watch(
-        queue_reports=lambda: 5,
-        queue_bytes=lambda: 6,
-        database_bytes=lambda: None,
-        unbalanced=lambda: 0,
-        tokenizer_failures=lambda: 0,
-    )
+    metrics.watch(**WATCHED | {"database_bytes": lambda: None})
     text = metrics.exposition(None)[0].decode()
-    assert "llmtoken_queue_bytes 6.0" in text
+    assert "llmtoken_queue_bytes 4096.0" in text
     assert "llmtoken_database_bytes " not in text
     assert not caplog.records
 

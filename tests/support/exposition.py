@@ -5,7 +5,7 @@ anew with `PYTHONPATH=tests python -m support.exposition`, and read the differen
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from llmtoken.metrics.instruments import ATTRIBUTES
@@ -27,18 +27,27 @@ CALLS = [
 ]
 
 
+WATCHED: dict[str, Callable[[], int | None]] = {
+    "queue_reports": lambda: 3,
+    "queue_limit_reports": lambda: 100,
+    "queue_bytes": lambda: 4096,
+    "queue_limit_bytes": lambda: 65536,
+    "database_bytes": lambda: 1_048_576,
+    "database_limit_bytes": lambda: 4_194_304,
+    "disk_available_bytes": lambda: 16_777_216,
+    "disk_size_bytes": lambda: 33_554_432,
+    "unbalanced": lambda: 0,
+    "tokenizer_failures": lambda: 0,
+}
+"""What `Metrics.watch` is given."""
+
+
 @contextmanager
 def filled() -> Iterator[Counting]:
     """Metrics with the example calls and everything else recorded."""
     metrics = Counting(max_models=5, max_consumers=2)
     try:
-        metrics.watch(
-            queue_reports=lambda: 3,
-            queue_bytes=lambda: 4096,
-            database_bytes=lambda: 1_048_576,
-            unbalanced=lambda: 0,
-            tokenizer_failures=lambda: 0,
-        )
+        metrics.watch(**WATCHED)
         metrics.record(CALLS)
         metrics.record([call(request_model="one-too-many", consumer="carol")])
         metrics.reports(accepted=8, duplicates=2, rejected=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Self
@@ -166,6 +167,16 @@ class Reader:
         with suppress(StorageUnavailable), self._reading() as connection:
             return int(connection.execute(text("SELECT pg_database_size(current_database())")).scalar_one())
         return None
+
+    def disk_available_bytes(self) -> int | None:
+        """Room that is left on a SQLite file's file system, as far as we may take it; `None` for other databases."""
+        path = self._connections.path
+        return None if path is None else shutil.disk_usage(path.parent).free
+
+    def disk_size_bytes(self) -> int | None:
+        """Size of a SQLite file's file system; `None` for other databases."""
+        path = self._connections.path
+        return None if path is None else shutil.disk_usage(path.parent).total
 
     def close(self) -> None:
         """Let go of the database; reads then raise `StorageUnavailable`."""

@@ -309,6 +309,13 @@ COMMIT_ROWS = Instrument(
     example="Calls a transaction: rate(llmtoken_commit_rows_total[5m]) "
     "/ rate(llmtoken_commit_duration_seconds_count[5m])",
 )
+COMMIT_FAILURES = Instrument(
+    name="llmtoken.commit.failures",
+    kind="counter",
+    unit="{transaction}",
+    description="Transactions of the audit that failed; their reports were refused, so plugins send them again.",
+    example="Whether the database takes nothing: increase(llmtoken_commit_failures_total[5m]) > 0",
+)
 LAST_COMMIT = Instrument(
     name="llmtoken.commit.last.timestamp",
     kind="gauge",
@@ -337,12 +344,47 @@ QUEUE_BYTES = Instrument(
     description="Bytes of reports that wait for the database.",
     example="Memory held by waiting reports: llmtoken_queue_bytes",
 )
+QUEUE_LIMIT_REPORTS = Instrument(
+    name="llmtoken.queue.limit.reports",
+    kind="gauge",
+    unit="{report}",
+    description="Reports that may wait, `queue_reports`; beyond it plugins are told to come back.",
+    example="How full the queue is: llmtoken_queue_reports / llmtoken_queue_limit_reports",
+)
+QUEUE_LIMIT_BYTES = Instrument(
+    name="llmtoken.queue.limit",
+    kind="gauge",
+    unit="By",
+    description="Bytes of reports that may wait, `queue_bytes`; beyond it plugins are told to come back.",
+    example="How full the queue is, by size: llmtoken_queue_bytes / llmtoken_queue_limit_bytes",
+)
 DATABASE_BYTES = Instrument(
     name="llmtoken.database.bytes",
     kind="gauge",
     unit="By",
     description="Size of the audit database.",
     example="Growth a day: deriv(llmtoken_database_bytes[6h]) * 86400",
+)
+DATABASE_LIMIT_BYTES = Instrument(
+    name="llmtoken.database.limit",
+    kind="gauge",
+    unit="By",
+    description="What the audit database may hold, `retain_bytes`; absent without.",
+    example="How much of it is taken: llmtoken_database_bytes / llmtoken_database_limit_bytes",
+)
+DISK_AVAILABLE_BYTES = Instrument(
+    name="llmtoken.disk.available",
+    kind="gauge",
+    unit="By",
+    description="Room that is left on the file system of a SQLite database; absent for PostgreSQL.",
+    example="Full within a day: predict_linear(llmtoken_disk_available_bytes[6h], 86400) < 0",
+)
+DISK_SIZE_BYTES = Instrument(
+    name="llmtoken.disk.size",
+    kind="gauge",
+    unit="By",
+    description="Size of the file system that a SQLite database is on; absent for PostgreSQL.",
+    example="Share that is free: llmtoken_disk_available_bytes / llmtoken_disk_size_bytes",
 )
 UNBALANCED = Instrument(
     name="llmtoken.unbalanced.series",
@@ -378,11 +420,17 @@ INSTRUMENTS = (
     OTLP_FAILURES,
     COMMIT_DURATION,
     COMMIT_ROWS,
+    COMMIT_FAILURES,
     LAST_COMMIT,
     QUEUE_REFUSALS,
     QUEUE_REPORTS,
+    QUEUE_LIMIT_REPORTS,
     QUEUE_BYTES,
+    QUEUE_LIMIT_BYTES,
     DATABASE_BYTES,
+    DATABASE_LIMIT_BYTES,
+    DISK_AVAILABLE_BYTES,
+    DISK_SIZE_BYTES,
     UNBALANCED,
 )
 """Every instrument, in the order of docs/metrics.md."""

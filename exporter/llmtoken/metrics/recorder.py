@@ -101,6 +101,7 @@ class Metrics:
         self._otlp_failures = self._counter(instruments.OTLP_FAILURES)
         self._queue_refusals = self._counter(instruments.QUEUE_REFUSALS)
         self._commit_rows = self._counter(instruments.COMMIT_ROWS)
+        self._commit_failures = self._counter(instruments.COMMIT_FAILURES)
         self._read(instruments.MISSING_REPORTS, partial(_observe, lambda: self._ledger.missing_and_late()[0]))
         self._read(instruments.LATE_REPORTS, partial(_observe, lambda: self._ledger.missing_and_late()[1]))
         self._last_commit = self._meter.create_gauge(
@@ -111,7 +112,7 @@ class Metrics:
 
     def _start_at_zero(self) -> None:
         """Show what may never happen from the start, so that the first time is an increase."""
-        for counter in (self._commit_rows, self._otlp_failures, self._queue_refusals):
+        for counter in (self._commit_rows, self._commit_failures, self._otlp_failures, self._queue_refusals):
             counter.add(0)
         for counter, reasons in ((self._plugin_dropped, DROPPED), (self._plugin_failed, FAILED)):
             for reason in reasons:
@@ -170,6 +171,10 @@ class Metrics:
         """Note a request that found no room in the queue."""
         self._queue_refusals.add(1)
 
+    def commit_failed(self) -> None:
+        """Note a transaction of the audit that came to nothing."""
+        self._commit_failures.add(1)
+
     def show(self, counters: Callable[[], Mapping[Labels, Sums]], *, began: datetime) -> None:
         """Show what the counters of calls stand at, which were 0 when they `began`. Call once.
 
@@ -193,16 +198,26 @@ class Metrics:
         self,
         *,
         queue_reports: Callable[[], int],
+        queue_limit_reports: Callable[[], int],
         queue_bytes: Callable[[], int],
+        queue_limit_bytes: Callable[[], int],
         database_bytes: Callable[[], int | None],
+        database_limit_bytes: Callable[[], int | None],
+        disk_available_bytes: Callable[[], int | None],
+        disk_size_bytes: Callable[[], int | None],
         unbalanced: Callable[[], int | None],
         tokenizer_failures: Callable[[], int],
     ) -> None:
         """Show these numbers, but for `None`; each is asked for at every scrape, in the scraping thread. Call once."""
         for instrument, read in (
             (instruments.QUEUE_REPORTS, queue_reports),
+            (instruments.QUEUE_LIMIT_REPORTS, queue_limit_reports),
             (instruments.QUEUE_BYTES, queue_bytes),
+            (instruments.QUEUE_LIMIT_BYTES, queue_limit_bytes),
             (instruments.DATABASE_BYTES, database_bytes),
+            (instruments.DATABASE_LIMIT_BYTES, database_limit_bytes),
+            (instruments.DISK_AVAILABLE_BYTES, disk_available_bytes),
+            (instruments.DISK_SIZE_BYTES, disk_size_bytes),
             (instruments.UNBALANCED, unbalanced),
             (instruments.TOKENIZER_FAILURES, tokenizer_failures),
         ):
