@@ -19,6 +19,7 @@ LAYERS = [
     {"count", "pricing"},
     {"audit", "metrics", "payload", "reading"},
     {"pipeline"},
+    {"landing"},
     {"explain", "replay", "server"},
     {"demo_server", "stack"},
     {"cli"},
@@ -43,8 +44,10 @@ DOMAIN = {
 MUST_NOT_KNOW = {
     "fastapi": DOMAIN | {"pricing", "audit", "metrics", "payload", "reading", "pipeline", "replay", "explain"},
     "starlette": DOMAIN | {"pricing", "audit", "metrics", "payload", "reading", "pipeline", "replay", "explain"},
-    "sqlalchemy": DOMAIN | {"pricing", "metrics", "payload", "reading", "pipeline", "server", "replay", "explain"},
-    "opentelemetry": DOMAIN | {"pricing", "audit", "payload", "reading", "pipeline", "server", "replay", "explain"},
+    "sqlalchemy": DOMAIN
+    | {"pricing", "metrics", "payload", "reading", "pipeline", "landing", "server", "replay", "explain"},
+    "opentelemetry": DOMAIN
+    | {"pricing", "audit", "payload", "reading", "pipeline", "landing", "server", "replay", "explain"},
 }
 
 

@@ -310,21 +310,6 @@ def test_metrics_are_a_plain_route_without_a_redirect(collector: Collector) -> N
     assert answer.headers["content-type"].startswith("text/plain; version=")
 
 
-def test_the_landing_page_says_what_this_is_and_links_on(collector: Collector) -> None:
-    page = collector.client.get("/")
-    assert page.headers["content-type"].startswith("text/html")
-    assert 'href="metrics"' in page.text
-    assert 'href="docs"' in page.text
-
-
-def test_the_landing_page_shows_metrics_that_exist(collector: Collector) -> None:
-    collector.report(chat())
-    shown = re.findall(r'"((?:llmtoken|gen_ai)_\w+)"', collector.client.get("/").text)
-    exposition = collector.client.get("/metrics").text
-    assert len(shown) == 5
-    assert [name for name in shown if f"\n# TYPE {name} " not in exposition] == []
-
-
 def test_the_docs_need_nothing_from_the_internet(collector: Collector) -> None:
     page = collector.client.get("/docs").text
     addresses = re.findall(r"""(?:src|href)="([^"]+)"|url: '([^']+)'""", page)

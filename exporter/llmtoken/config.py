@@ -125,6 +125,11 @@ class Settings(BaseSettings):
         description="Own prices, of self-hosted models or as negotiated; the first that fits a call counts, before the "
         "public list. Tables in the file, a JSON list in the environment; see below.",
     )
+    links: dict[str, str] = Field(
+        {},
+        description="What the landing page links to, by name, such as your Prometheus and Grafana. A table in the "
+        "file, a JSON object in the environment.",
+    )
 
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
 
@@ -155,6 +160,14 @@ class Settings(BaseSettings):
     def _all_may_apply(cls, prices: tuple[OwnPrice, ...]) -> tuple[OwnPrice, ...]:
         refuse_hidden(prices)
         return prices
+
+    @field_validator("links")
+    @classmethod
+    def _web_addresses(cls, links: dict[str, str]) -> dict[str, str]:
+        for name, url in links.items():
+            if not url.startswith(("http://", "https://")):
+                raise ValueError(f"{name} leads to {url!r}: write it like http://127.0.0.1:9090")
+        return links
 
     @property
     def tokens(self) -> frozenset[str]:

@@ -140,6 +140,23 @@ class Pipeline:
             or self._waiting_bytes >= self._settings.queue_bytes
         )
 
+    @property
+    def waiting_reports(self) -> int:
+        """Reports that wait for the database."""
+        return self._waiting_reports
+
+    @property
+    def fullness(self) -> float:
+        """How much of the queue is taken, by reports or by bytes, whichever is more: 1 is full."""
+        return max(
+            self._waiting_reports / self._settings.queue_reports, self._waiting_bytes / self._settings.queue_bytes
+        )
+
+    @property
+    def unbalanced(self) -> int | None:
+        """Series that differed from the audit's rows when last compared; `None` when that wasn't lately."""
+        return self._check.unbalanced()
+
     async def submit(self, parse: Callable[[], Content], size: int) -> Outcome:
         """Queue a payload of `size` bytes and wait for its commit.
 

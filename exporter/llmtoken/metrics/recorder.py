@@ -12,6 +12,7 @@ import threading
 import time
 from collections import Counter as Counts
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Literal
@@ -46,6 +47,18 @@ SERIES = {"counter": 4000, "histogram": 1000, "gauge": 10}
 """Attribute sets an instrument may have; the SDK adds up all further ones under `otel_metric_overflow`."""
 
 _Callback = Callable[[CallbackOptions], Iterable[Observation]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doings:
+    """What happened since the collector's start: the last times, in Unix time, and what plugins lost."""
+
+    last_report: float | None
+    last_commit: float | None
+    lost: int
+    """By the plugins' own account."""
+    missing: int
+    """What didn't arrive, without anybody's knowing why."""
 
 
 class Metrics:
@@ -87,6 +100,9 @@ class Metrics:
         self._labelling = Labelling(max_models=max_models, max_consumers=max_consumers)
         self._ledger = Ledger(clock=clock)
         self._exposing = threading.Lock()
+        self._last_report_at: float | None = None
+        self._last_commit_at: float | None = None
+        self._lost = 0
         self._declare()
         self._start_at_zero()
 
@@ -138,6 +154,8 @@ class Metrics:
 
     def reports(self, *, accepted: int = 0, duplicates: int = 0, rejected: int = 0) -> None:
         """Count reports by what became of them."""
+        if accepted or duplicates or rejected:
+            self._last_report_at = time.time()
         for outcome, count in zip(instruments.OUTCOMES, (accepted, duplicates, rejected), strict=True):
             if count:
                 self._reports.add(count, {instruments.OUTCOME: outcome})
@@ -160,12 +178,14 @@ class Metrics:
         for counter, losses in ((self._plugin_dropped, dropped), (self._plugin_failed, failed)):
             for reason, count in losses.items():
                 counter.add(count, {instruments.REASON: reason})
+                self._lost += count
 
     def committed(self, seconds: float, rows: int) -> None:
         """Note a transaction of the audit: how long it took and how many new rows it wrote."""
         self._commit_duration.record(seconds)
         self._commit_rows.add(rows)
-        self._last_commit.set(time.time())
+        self._last_commit_at = time.time()
+        self._last_commit.set(self._last_commit_at)
 
     def refused(self) -> None:
         """Note a request that found no room in the queue."""
@@ -186,7 +206,7 @@ class Metrics:
         for labels in restored:
             self._labelling.keep(labels)
         if calls := sum(sums.calls for sums in restored.values()):
-            self.reports(accepted=calls)
+            self._reports.add(calls, {instruments.OUTCOME: "accepted"})
             self._commit_rows.add(calls)
         for declared, what in TOTALS.items():
             if (instrument := shown(declared, self._detail)) is not None:
@@ -234,6 +254,13 @@ class Metrics:
         with self._exposing:  # two scrapes at once could take each other's data
             data = self._reader.read()
         return exposition.write(data, accept)
+
+    def doings(self) -> Doings:
+        """A few of the numbers, without collecting all."""
+        missing, late = self._ledger.missing_and_late()
+        return Doings(
+            last_report=self._last_report_at, last_commit=self._last_commit_at, lost=self._lost, missing=missing - late
+        )
 
     def close(self) -> None:
         """Push a last time, if at all, and let go of everything; nothing is shown afterwards. May take seconds."""

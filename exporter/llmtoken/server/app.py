@@ -11,7 +11,6 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
-from importlib import resources
 
 import uvicorn
 from fastapi import Depends, FastAPI, Request, Response
@@ -20,7 +19,7 @@ from fastapi.responses import HTMLResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.staticfiles import StaticFiles
 
-from llmtoken import __version__, audit, payload
+from llmtoken import __version__, audit, landing, payload
 from llmtoken.config import Settings
 from llmtoken.errors import TooLarge, Unauthorized
 from llmtoken.metrics import Metrics
@@ -71,7 +70,6 @@ def create_app(settings: Settings, *, clock: Callable[[], float] = time.monotoni
     # Swagger UI from our own packages, because an air-gapped collector can't ask a CDN.
     app.mount("/docs/assets", StaticFiles(packages=[("fastapi_swagger", "resources")]))
     explain_errors(app)
-    landing_page = resources.files("llmtoken").joinpath("landing.html").read_text("utf-8")
     may_report = _bearer(settings.tokens)
     may_read = Depends(_bearer(settings.read_tokens))
 
@@ -124,10 +122,7 @@ def create_app(settings: Settings, *, clock: Callable[[], float] = time.monotoni
             swagger_favicon_url="docs/assets/favicon-32x32.png",
         )
 
-    @app.get("/", response_class=HTMLResponse, summary="What this is", include_in_schema=False)
-    async def home() -> HTMLResponse:
-        return HTMLResponse(landing_page)
-
+    app.include_router(landing.router(settings, store, pipeline, metrics))
     return app
 
 
