@@ -155,6 +155,12 @@ def test_a_size_is_refused_where_nobody_knows_it() -> None:
         load(database="postgresql+psycopg://host/name", retain_bytes=10**9)
 
 
+@pytest.mark.parametrize("url", ["javascript:alert(1)", "grafana.example", ""])
+def test_a_link_that_leads_nowhere_is_refused_by_name(url: str) -> None:
+    with pytest.raises(ConfigError, match="links: Grafana leads to"):
+        config.load(None, links={"Grafana": url})
+
+
 def test_misspelt_variables_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LLMTOKEN_DATABSE", "x.db")
     monkeypatch.setenv("LLMTOKEN_CONFIG", "x.toml")

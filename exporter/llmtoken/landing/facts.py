@@ -6,6 +6,7 @@ and said, because the page is most needed when something is wrong. Must not know
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,9 @@ MODELS = 12
 """Models that are listed; the others are added up."""
 NEARLY = 0.8
 """A queue that is fuller than this needs somebody's eye."""
+
+_PAUSE = 19
+"""How many times as long as it took to ask the database it is left alone then."""
 
 State = Literal["good", "bad", "unknown"]
 
@@ -81,8 +85,15 @@ class Facts:
         return all(part.state != "bad" for part in self.parts)
 
 
+_Said = tuple[Sequence[Used] | None, Sequence[Mapping[str, Any]] | None]
+
+
 class Watcher:
-    """Looks at one collector, from any thread."""
+    """Looks at one collector, from any thread.
+
+    The database is asked at most a twentieth of the time, however many look and however much there is to
+    add up: others get what it said last.
+    """
 
     def __init__(
         self, settings: Settings, store: Audit, pipeline: Pipeline, metrics: Metrics, *, started: float
@@ -93,15 +104,13 @@ class Watcher:
         self._metrics = metrics
         self._started = started
         self._guarded = bool(settings.read_tokens)
+        self._asking = threading.Lock()
+        self._said: _Said | None = None
+        self._not_before = float("-inf")
 
     def look(self) -> Facts:
         """How things are now."""
-        try:
-            rows = self._store.usage(Filter(since=_midnight()), ("model", "provider"))
-            calls = None if self._guarded else self._store.list(limit=CALLS).calls
-        except StorageUnavailable:
-            rows, calls = None, None
-        models = sorted(map(_used, rows or ()), key=lambda used: (-used.tokens, -used.calls))
+        models, calls = self._ask()
         return Facts(
             version=__version__,
             now=time.time(),
@@ -110,12 +119,29 @@ class Watcher:
             database=self._database(),
             links=self._settings.links,
             parts=self._parts(),
-            today=None if rows is None else _added_up(models),
-            models=models[:MODELS],
-            others=_added_up(models[MODELS:]) if models[MODELS:] else None,
+            today=None if models is None else _added_up(models),
+            models=(models or [])[:MODELS],
+            others=_added_up(models[MODELS:]) if models and models[MODELS:] else None,
             calls=calls,
             calls_need_token=self._guarded,
         )
+
+    def _ask(self) -> _Said:
+        """What each model used today, most first, and the last calls."""
+        with self._asking:
+            began = time.monotonic()
+            if self._said is None or began >= self._not_before:
+                self._said = self._asked()
+                self._not_before = time.monotonic() + _PAUSE * (time.monotonic() - began)
+            return self._said
+
+    def _asked(self) -> _Said:
+        try:
+            rows = self._store.usage(Filter(since=_midnight()), ("model", "provider"))
+            calls = None if self._guarded else self._store.list(limit=CALLS).calls
+        except StorageUnavailable:
+            return None, None
+        return sorted(map(_used, rows), key=lambda used: (-used.tokens, -used.calls)), calls
 
     def _database(self) -> str:
         """Where the audit is; only which kind it is when reading it takes a token."""
