@@ -71,10 +71,16 @@ class Watched:
 
     @contextmanager
     def quiet_before_and_after(self) -> Iterator[None]:
-        """Nothing fires before a test breaks something, nor after it has mended it."""
+        """Nothing fires before a test breaks something, nor after it mended it; what was told is forgotten."""
         self.until(lambda: not self.firing())
+        self.told.alerts.clear()
         yield
         self.until(lambda: not self.firing())
+
+    def told_when(self, name: str, call: Callable[[], object] | None = None) -> dict[str, Any]:
+        """What is told first of an alert, while these calls go on."""
+        news: list[dict[str, Any]] = self.until(lambda: self.told.news(name), call)
+        return news[0]
 
 
 def rules(folder: Path) -> list[str]:
@@ -123,24 +129,25 @@ def watched(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Iterator[W
 def test_nothing_fires_while_calls_go_well(watched: Watched) -> None:
     # Prometheus takes five seconds to look for its targets: here as long as five minutes.
     watched.until(lambda: watched.prometheus.total("up") == 2 and not watched.firing())
-    since, began = len(watched.told.alerts), time.time()
+    watched.told.alerts.clear()
+    began = time.time()
     watched.until(lambda: time.time() - began > 25)
     assert watched.prometheus.total("llmtoken:requests:rate5m") > 0, "the rules are at work"
     assert watched.prometheus.query(f"count_over_time({FIRING}[25s])") == {}
-    told = {alert["labels"]["alertname"] for alert in watched.told.alerts[since:] if alert["status"] == "firing"}
+    told = {alert["labels"]["alertname"] for alert in watched.told.alerts if alert["status"] == "firing"}
     assert told <= {DISK}
 
 
 def test_a_killed_collector_is_told_of_and_then_what_the_plugin_had_to_drop(watched: Watched) -> None:
     with watched.quiet_before_and_after():
         watched.collector.kill()
-        down = watched.until(lambda: watched.told.news("LlmtokenCollectorDown"))[0]
+        down = watched.told_when("LlmtokenCollectorDown")
         # That no reports arrive then is no news, though it is true; Alertmanager has had the time to tell it.
         watched.until(lambda: watched.prometheus.total(f"count_over_time({NO_REPORTS}[10s])") > 20)
         assert not watched.told.news("LlmtokenNoReports")
         watched.collector.start()
         watched.told.wait("LlmtokenCollectorDown", "resolved")
-        lost = watched.until(lambda: watched.told.news("LlmtokenReportsLost"))[0]
+        lost = watched.told_when("LlmtokenReportsLost")
     assert down["labels"] == {
         "alertname": "LlmtokenCollectorDown",
         "severity": "critical",
@@ -158,7 +165,7 @@ def test_reports_that_go_astray_are_told_of_by_entry_point(watched: Watched) -> 
     middleware = {"apiurl": f"{watched.collector.url}/api/report", "flushInterval": "20ms", "queueSize": 2}
     with watched.quiet_before_and_after():
         watched.traefik.configure(middleware=middleware | {"apiurl": "http://127.0.0.1:9/api/report"})
-        told = watched.until(lambda: watched.told.news("LlmtokenNoReports"))[0]
+        told = watched.told_when("LlmtokenNoReports")
         watched.traefik.configure(middleware=middleware)
     assert told["labels"] == {"alertname": "LlmtokenNoReports", "severity": "critical", "entrypoint": "llm"}
     assert "on the entry point llm" in told["annotations"]["description"]
@@ -167,10 +174,10 @@ def test_reports_that_go_astray_are_told_of_by_entry_point(watched: Watched) -> 
 
 def test_a_model_server_that_refuses_is_told_of_by_model_and_error(watched: Watched) -> None:
     with watched.quiet_before_and_after():
-        told = watched.until(
-            lambda: watched.told.news("LlmtokenErrorRatioHigh"),
+        told = watched.told_when(
+            "LlmtokenErrorRatioHigh",
             lambda: httpx.post(f"{watched.llm}/v1/chat/completions", json={"model": "tiny", "messages": "hello"}),
-        )[0]
+        )
     assert told["labels"]["gen_ai_request_model"] == "tiny"
     assert told["labels"]["severity"] == "warning"
     assert "of the calls to tiny" in told["annotations"]["description"]
@@ -180,10 +187,9 @@ def test_a_model_server_that_refuses_is_told_of_by_model_and_error(watched: Watc
 
 def test_an_api_that_nobody_knows_is_told_of_by_problem(watched: Watched) -> None:
     with watched.quiet_before_and_after():
-        told = watched.until(
-            lambda: watched.told.news("LlmtokenUnknownFormat"),
-            lambda: httpx.post(f"{watched.llm}/v9/conjure", content=b"<spell/>"),
-        )[0]
+        told = watched.told_when(
+            "LlmtokenUnknownFormat", lambda: httpx.post(f"{watched.llm}/v9/conjure", content=b"<spell/>")
+        )
     assert told["labels"]["llmtoken_parse_problem"] == "unknown_api"
     assert told["labels"]["instance"] == watched.instance
     assert "met unknown_api about" in told["annotations"]["description"]

@@ -37,15 +37,13 @@ class Told:
         """What Prometheus' configuration says of it."""
         return {"alertmanagers": [{"static_configs": [{"targets": [self.address]}]}]}
 
-    def news(self, name: str, status: str = "firing", after: int = 0) -> list[dict[str, Any]]:
-        """What it told of one alert, from the so many-th message on."""
-        return [
-            alert for alert in self.alerts[after:] if alert["labels"]["alertname"] == name and alert["status"] == status
-        ]
+    def news(self, name: str, status: str = "firing") -> list[dict[str, Any]]:
+        """What it told of one alert."""
+        return [alert for alert in self.alerts if alert["labels"]["alertname"] == name and alert["status"] == status]
 
-    def wait(self, name: str, status: str = "firing", *, after: int = 0, seconds: float = 120) -> dict[str, Any]:
+    def wait(self, name: str, status: str = "firing") -> dict[str, Any]:
         """The first news of an alert; waits for it."""
-        return wait_for(lambda: self.news(name, status, after), seconds)[0]
+        return wait_for(lambda: self.news(name, status), 120)[0]
 
 
 @contextmanager
