@@ -7,7 +7,6 @@ import math
 import re
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -39,21 +38,12 @@ class Prometheus:
         vector = self.query(f"sum({promql})")
         return next(iter(vector.values()), 0.0)
 
-    def over_time(self, promql: str, seconds: float) -> list[tuple[dict[str, str], list[float]]]:
-        """Labels and values, one a second up to now, of a range query; what is not a number is left out."""
-        now = time.time()
-        parameters = {"query": promql, "start": now - seconds, "end": now, "step": 1}
+    def between(self, promql: str, *, start: float, end: float, step: float) -> list[tuple[float, float]]:
+        """The moments and values of the one series that a query gives over a time."""
+        parameters = {"query": promql, "start": start, "end": end, "step": step}
         answer = self.client.get("/api/v1/query_range", params=parameters).raise_for_status().json()
-        numbers = [
-            (series["metric"], [float(value) for _, value in series["values"]]) for series in answer["data"]["result"]
-        ]
-        return [(labels, [value for value in values if not math.isnan(value)]) for labels, values in numbers]
-
-    def label_values(self, label: str, selector: str) -> list[str]:
-        """The values that a label has on the series of a selector."""
-        answer = self.client.get(f"/api/v1/label/{label}/values", params={"match[]": selector}).raise_for_status()
-        values: list[str] = answer.json()["data"]
-        return values
+        (series,) = answer["data"]["result"]
+        return [(moment, float(value)) for moment, value in series["values"]]
 
 
 @contextmanager
