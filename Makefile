@@ -2,7 +2,7 @@
 SHELL := bash
 .DEFAULT_GOAL := help
 PYTHON ?= python3
-# More options for `make up` and `make test`: make test ARGS="-k server"
+# More options for `make up`, `make test` and `make pictures`: make test ARGS="-k server"
 ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
@@ -47,6 +47,10 @@ docs: $(VENV)/.dev ## Write the pages, dashboards and settings that are made fro
 	@$(BIN)/python -m llmtoken.cli.settings > docs/configuration.md
 	@$(BIN)/python -m llmtoken.metrics.document > docs/metrics.md
 	@$(BIN)/python -m grafana
+
+.PHONY: pictures
+pictures: $(VENV)/.dev ## Draw the dashboards for docs/images, from made-up calls; needs Prometheus and some minutes
+	@$(BIN)/python -m grafana.pictures $(ARGS)
 
 .PHONY: lint
 lint: $(VENV)/.dev ## Check style and types, and that Traefik's interpreter can take the plugin

@@ -41,7 +41,7 @@ def page(
         .uid(f"llmtoken-{name}")
         .description(description)
         .tags([TAG])
-        .refresh("30s")
+        .refresh("1m")
         .time(time, "now")
         .timezone("browser")
         .readonly()

@@ -186,7 +186,7 @@ def _who() -> Row:
                 {
                     "Cost": ("currencyUSD", total(series.COST, MODEL)),
                     "Calls": ("short", total(series.REQUESTS, MODEL)),
-                    "Without a price": ("percentunit", _unpriced(MODEL)),
+                    "Unpriced": ("percentunit", _unpriced(MODEL)),
                     "Input tokens": ("short", total(series.INPUT, MODEL)),
                     "Output tokens": ("short", total(series.OUTPUT, MODEL)),
                 },

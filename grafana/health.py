@@ -6,7 +6,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from grafana import series
 from grafana.building import Row, page
-from grafana.panels import OBJECTIVE, distribution, lines, number
+from grafana.panels import OBJECTIVE, distribution, events, lines, number
 from grafana.promql import CHOSEN, MODEL, added_up, grown, or_zero, per_minute, quantile, share
 from grafana.questions import BY_MODEL, buckets, growth, lost, missing, percentile
 
@@ -42,7 +42,7 @@ def _totals() -> Row:
                 low=1,
             ),
             number(
-                "Last row",
+                "Last commit",
                 "s",
                 f"time() - max({series.LAST_COMMIT})",
                 "How long ago the audit was last written to. Long when nobody calls a model.",
@@ -91,8 +91,8 @@ def _totals() -> Row:
             number(
                 "Database",
                 "bytes",
-                f"sum({series.DATABASE})",
-                "Size of the audit database.",
+                f"max({series.DATABASE})",
+                "Size of the audit database; of the largest, where there are several.",
                 none="unknown",
             ),
         ],
@@ -111,9 +111,9 @@ def _reports() -> Row:
                 none="no collector",
                 stacked=True,
             ),
-            lines(
+            events(
                 "Reports lost",
-                "short",
+                f"{_grown(series.DROPPED)} + {_grown(series.GIVEN_UP)}",
                 {
                     "dropped: {{reason}}": _grown(series.DROPPED, "reason"),
                     "given up: {{reason}}": _grown(series.GIVEN_UP, "reason"),
@@ -121,23 +121,18 @@ def _reports() -> Row:
                 "Calls that are missing here and in the audit, by the plugins' own account. Should be 0. The reasons "
                 "are explained in docs/operations.md.",
                 none="no collector",
-                stacked=True,
             ),
             lines(
                 "Reports missing",
                 "short",
                 {"missing": missing(), "turned up late": _grown(series.LATE)},
-                "Calls that plugins saw, that did not arrive, and that no plugin says it lost, since the collector "
-                "started. Should be 0.",
+                "Calls that plugins saw, that did not arrive, and that no plugin says it lost. Should be 0.",
                 none="no collector",
             ),
-            lines(
+            events(
                 "Parse failures",
-                "short",
-                {
-                    "all": or_zero(_grown(series.PARSE_FAILURES)),
-                    "{{llmtoken_parse_problem}}": _grown(series.PARSE_FAILURES, "llmtoken_parse_problem"),
-                },
+                or_zero(_grown(series.PARSE_FAILURES)),
+                {"{{llmtoken_parse_problem}}": _grown(series.PARSE_FAILURES, "llmtoken_parse_problem")},
                 "Things in stored reports that could not be understood, by what was wrong.",
                 none="no collector",
             ),
@@ -174,10 +169,12 @@ def _trust() -> Row:
                 "Median of our estimate over what the provider reported, on a sample of calls that had both. 1 is "
                 "exact; what drifts away from it means that a tokenizer changed.",
                 none="none compared yet",
+                joined=True,
+                bottom=0.5,
+                top=1.5,
             ),
             distribution(
-                "Estimates over reports",
-                "times",
+                "Estimate over report, at most",
                 buckets(series.ESTIMATE_RATIO, CHOSEN),
                 "How many sampled calls were estimated how well in the chosen time: between 0.97 and 1.03 is good.",
             ),
@@ -217,9 +214,10 @@ def _collector() -> Row:
             lines(
                 "Time of a commit",
                 "s",
-                {"median": quantile(0.5, grown(commits)), "99 %": quantile(0.99, grown(commits))},
+                {"p50": quantile(0.5, grown(commits)), "p99": quantile(0.99, grown(commits))},
                 "How long one transaction of the audit took. Long ones mean a slow or a full disk.",
                 none="no commits",
+                joined=True,
             ),
             lines(
                 "Calls a commit",
@@ -227,6 +225,7 @@ def _collector() -> Row:
                 {"calls": share(_grown(series.COMMIT_ROWS), _grown(f"{series.COMMIT_DURATION}_count"))},
                 "Calls that were written together. It grows with the load, which is how the collector keeps up.",
                 none="no commits",
+                joined=True,
             ),
         ],
     )
@@ -239,7 +238,7 @@ def _books() -> Row:
             lines(
                 "Size of the database",
                 "bytes",
-                {"size": f"sum({series.DATABASE})"},
+                {"size": f"max({series.DATABASE})"},
                 "Calls and their bodies. The settings retain_* keep it in bounds: docs/operations.md.",
                 none="unknown",
             ),

@@ -6,9 +6,10 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from grafana import series
 from grafana.building import Row, page
-from grafana.panels import columns, health_link, lines, number
+from grafana.panels import columns, events, health_link, lines, number
 from grafana.promql import CHOSEN, CONSUMER, MODEL, or_zero, per_second
 from grafana.questions import (
+    BROKEN_OFF,
     BY_MODEL,
     FAILED,
     calls_per_minute,
@@ -35,12 +36,17 @@ def _totals() -> Row:
     return Row(
         "In the chosen time",
         [
-            number("Calls", "short", total(series.REQUESTS), "Calls that passed the proxy and were stored."),
+            number(
+                "Calls",
+                "short",
+                total(series.REQUESTS),
+                "Calls that passed the proxy and were stored, of all consumers.",
+            ),
             number(
                 "Failed calls",
                 "percentunit",
                 failed(),
-                "Calls that ended in an error, of all calls.",
+                "Calls that ended in an error, of the calls of all consumers.",
                 none="no calls",
                 bad=0.1,
             ),
@@ -60,14 +66,14 @@ def _totals() -> Row:
             ),
             number("Cost", "currencyUSD", total(series.COST), "Of the calls that have a price.", none="no prices"),
             number(
-                "Duration, 95 %",
+                "Duration, p95",
                 "s",
                 percentile(0.95, series.DURATION, window=CHOSEN),
                 "19 of 20 calls were done in this time.",
                 none="no calls",
             ),
             number(
-                "First chunk, 95 %",
+                "First chunk, p95",
                 "s",
                 percentile(0.95, series.FIRST_CHUNK, window=CHOSEN),
                 "In 19 of 20 streamed calls something had appeared by then.",
@@ -105,20 +111,18 @@ def _traffic() -> Row:
                 "Input and output. Output is what models work on; input is mostly what is paid for.",
                 none="no tokens known",
             ),
-            lines(
-                "Errors per minute",
-                "short",
+            events(
+                "Errors and broken-off calls",
+                " + ".join(f"({or_zero(growth(series.REQUESTS, where=kind))})" for kind in (FAILED, BROKEN_OFF)),
                 {
-                    "all": or_zero(calls_per_minute(where=FAILED)),
-                    "{{error_type}} ({{http_response_status_code}})": calls_per_minute(
-                        "error_type", "http_response_status_code", where=FAILED
+                    "{{error_type}} ({{http_response_status_code}})": growth(
+                        series.REQUESTS, "error_type", "http_response_status_code", where=FAILED
                     ),
-                    "broken off by {{llmtoken_aborted}}": calls_per_minute(
-                        "llmtoken_aborted", where='llmtoken_aborted!=""'
-                    ),
+                    "broken off by {{llmtoken_aborted}}": growth(series.REQUESTS, "llmtoken_aborted", where=BROKEN_OFF),
                 },
-                "All errors, and each by the provider's class of error with the HTTP status. Calls that client or "
-                "upstream broke off are beside them, whether they were errors or not.",
+                "How many, in the time that a bar covers: by the provider's class of error with the HTTP status, and "
+                "calls that client or upstream broke off without another error.",
+                none="no collector",
             ),
             lines(
                 "Cost per hour",
@@ -139,15 +143,17 @@ def _latency() -> Row:
             lines(
                 "Duration",
                 "s",
-                {"median": percentile(0.5, series.DURATION), "95 %": percentile(0.95, series.DURATION)},
+                {"p50": percentile(0.5, series.DURATION), "p95": percentile(0.95, series.DURATION)},
                 "From the request's arrival to the reply's last byte: half of the calls, and 19 of 20, were faster.",
+                joined=True,
             ),
             lines(
                 "Time to first chunk",
                 "s",
-                {"median": percentile(0.5, series.FIRST_CHUNK), "95 %": percentile(0.95, series.FIRST_CHUNK)},
+                {"p50": percentile(0.5, series.FIRST_CHUNK), "p95": percentile(0.95, series.FIRST_CHUNK)},
                 "Streamed calls only: how long a reader waits before something appears.",
                 none="no streamed calls",
+                joined=True,
             ),
         ],
     )

@@ -26,8 +26,14 @@ Value = TypeVar("Value")
 OBJECTIVE = "objective"
 """The legend of a line that says what should be, not what is."""
 
-_POINTS, _COLUMNS = 240, 60
+NOTHING = "nothing"
+"""The legend of the line at 0 while none of the events happens that have a bar each."""
+
+_POINTS, _COLUMNS = 100, 60
 """How many points a line, and how many columns a heatmap has at most: so that few calls still make a picture."""
+
+_APART = 3_600_000
+"""Milliseconds between two points that a line still joins, where there is no value without calls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +83,8 @@ def number(
     return Placed(panel, width, 4)
 
 
-def distribution(title: str, unit: str, buckets: str, description: str, *, width: int = 12) -> Placed:
-    """A bar for each bucket of a histogram, with how much fell into it."""
+def distribution(title: str, buckets: str, description: str, *, width: int = 12) -> Placed:
+    """A bar for each bucket of a histogram, named by its upper bound, with how much fell into it."""
     panel = (
         _panel(bargauge.Panel(), title, description, "no calls")
         .unit("short")
@@ -89,7 +95,7 @@ def distribution(title: str, unit: str, buckets: str, description: str, *, width
         .value_mode(looks.BarGaugeValueMode.TEXT)
         .show_unfilled(False)
         .color_scheme(builders.FieldColor().mode(models.FieldColorModeId.FIXED).fixed_color("blue"))
-        .with_target(_now(buckets).format(PromQueryFormat.HEATMAP).legend_format(f"≤ {{{{le}}}} {unit}"))
+        .with_target(_now(buckets).format(PromQueryFormat.HEATMAP).legend_format("{{le}}"))
     )
     return Placed(panel, width, 8)
 
@@ -105,25 +111,37 @@ def lines(
     *,
     none: str = "no calls",
     stacked: bool = False,
+    joined: bool = False,
+    bottom: float = 0,
     top: float | None = None,
     width: int = 12,
 ) -> Placed:
-    """Series over time, `queries` by their legends. Stacked only where the sum means something."""
+    """Series over time, `queries` by their legends. Stacked only where the sum means something.
+
+    `joined` over times without calls, for what is unknown then; a count isn't, so its gap means that nobody counted.
+    """
     panel = _over_time(title, unit, description, none)
     panel.fill_opacity(30 if stacked else 8).show_points(looks.VisibilityMode.AUTO)
     if stacked:
         panel.stacking(common.StackingConfig().mode(looks.StackingMode.NORMAL))
+    if joined:
+        panel.span_nulls(_APART)
+    panel.min(bottom)
     if top is not None:
         panel.max(top)
     return Placed(_asking(panel, queries, "$rate_interval"), width, 8)
 
 
+def events(title: str, total: str, kinds: Mapping[str, str], description: str, *, none: str, width: int = 12) -> Placed:
+    """Bars for what happens seldom, by kind, with a line at 0 where the `total` says that nothing happened."""
+    panel = _bars(title, "short", description, none)
+    queries = {NOTHING: f"({total}) == 0"} | {legend: f"{query} > 0" for legend, query in kinds.items()}
+    return Placed(_asking(panel, queries, "$rate_interval"), width, 8)
+
+
 def days(title: str, unit: str, queries: Mapping[str, str], description: str, *, none: str, width: int = 12) -> Placed:
     """A stack of bars for each of the last 30 days."""
-    panel = _over_time(title, unit, description, none)
-    panel.draw_style(looks.GraphDrawStyle.BARS).fill_opacity(70).line_width(0)
-    panel.bar_alignment(looks.BarAlignment.AFTER).bar_width_factor(0.8)
-    panel.stacking(common.StackingConfig().mode(looks.StackingMode.NORMAL)).time_from("30d")
+    panel = _bars(title, unit, description, none).bar_alignment(looks.BarAlignment.AFTER).time_from("30d")
     return Placed(_asking(panel, queries, "1d"), width, 8)
 
 
@@ -182,7 +200,7 @@ def columns(
     organized = {"excludeByName": {"Time": True}, "renameByName": names, "indexByName": places}
     panel.with_transformation(models.DataTransformerConfig(id_val="organize", options=organized))
     panel.sort_by([common.TableSortByFieldState().display_name(next(iter(queries))).desc(True)])
-    return Placed(panel, width, 9)
+    return Placed(panel, width, 8)
 
 
 # ── Links to the calls themselves ───────────────────────────────────────────────────────
@@ -231,22 +249,38 @@ def _over_time(title: str, unit: str, description: str, none: str) -> timeseries
     return panel.unit(unit).min(0).max_data_points(_POINTS).legend(legend).tooltip(tooltip)
 
 
+_BESIDE: Mapping[str, Mapping[str, object]] = {
+    OBJECTIVE: {
+        "color": {"mode": "fixed", "fixedColor": "red"},
+        "custom.lineWidth": 1,
+        "custom.lineStyle": {"fill": "dash", "dash": [10, 10]},
+    },
+    NOTHING: {"color": {"mode": "fixed", "fixedColor": "green"}, "custom.lineWidth": 1},
+}
+"""Lines that stand beside a stack and are no part of it, and their looks."""
+
+
+def _bars(title: str, unit: str, description: str, none: str) -> timeseries.Panel:
+    panel = _over_time(title, unit, description, none)
+    panel.draw_style(looks.GraphDrawStyle.BARS).fill_opacity(70).line_width(0).bar_width_factor(0.8)
+    return panel.stacking(common.StackingConfig().mode(looks.StackingMode.NORMAL))
+
+
 def _asking(panel: timeseries.Panel, queries: Mapping[str, str], step: str) -> timeseries.Panel:
-    """With the queries, the look of the objective, and links to the calls behind each series."""
+    """With the queries, the look of what stands beside, and links to the calls behind each series."""
     for ref_id, (legend, query) in _lettered(queries):
         panel.with_target(_over(query, step).legend_format(legend).ref_id(ref_id))
-    if OBJECTIVE in queries:
-        look = {
-            "color": {"mode": "fixed", "fixedColor": "red"},
-            "custom.drawStyle": "line",
-            "custom.fillOpacity": 0,
-            "custom.lineStyle": {"fill": "dash", "dash": [10, 10]},
-            "custom.lineWidth": 1,
-            "custom.stacking": {"mode": "none"},
-        }
-        panel.override_by_name(
-            OBJECTIVE, [models.DynamicConfigValue(id_val=name, value=value) for name, value in look.items()]
-        )
+    for legend, look in _BESIDE.items():
+        if legend in queries:
+            properties = {
+                **look,
+                "custom.drawStyle": "line",
+                "custom.fillOpacity": 0,
+                "custom.stacking": {"mode": "none"},
+            }
+            panel.override_by_name(
+                legend, [models.DynamicConfigValue(id_val=name, value=value) for name, value in properties.items()]
+            )
     return panel.data_links(_calls_of_series([*queries]))
 
 

@@ -22,6 +22,9 @@ from grafana.promql import (
 )
 
 FAILED = 'error_type!=""'
+BROKEN_OFF = 'llmtoken_aborted!="", error_type=""'
+"""Ended early by client or upstream, and otherwise well: apart from the failed ones, so that both add up."""
+
 BY_MODEL, BY_CONSUMER = f"{{{{{MODEL}}}}}", f"{{{{{CONSUMER}}}}}"
 
 _BY_CONSUMER = {series.INPUT, series.OUTPUT, series.CACHED, series.REASONING, series.COST}

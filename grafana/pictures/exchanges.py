@@ -131,9 +131,9 @@ def refused(asked: Exchange, status: int, kind: str) -> Exchange:
 
 
 def _split(text: str) -> list[str]:
-    """Some dozens of pieces at most."""
+    """Pieces of some words, at most a hundred."""
     parts = text.split(" ")
-    size = -(-len(parts) // 40)
+    size = -(-len(parts) // 100)
     return [" ".join(parts[place : place + size]) + " " for place in range(0, len(parts), size)]
 
 

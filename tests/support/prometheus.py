@@ -38,6 +38,12 @@ class Prometheus:
         vector = self.query(f"sum({promql})")
         return next(iter(vector.values()), 0.0)
 
+    def label_values(self, label: str, selector: str) -> list[str]:
+        """The values that a label has on the series of a selector."""
+        answer = self.client.get(f"/api/v1/label/{label}/values", params={"match[]": selector}).raise_for_status()
+        values: list[str] = answer.json()["data"]
+        return values
+
     def between(self, promql: str, *, start: float, end: float, step: float) -> list[tuple[float, float]]:
         """The moments and values of the one series that a query gives over a time."""
         parameters = {"query": promql, "start": start, "end": end, "step": step}
