@@ -6,7 +6,8 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from grafana import series
 from grafana.building import Row, page
-from grafana.panels import OBJECTIVE, columns, days, lines, number
+from grafana.over_time import OBJECTIVE, days, lines
+from grafana.panels import columns, number
 from grafana.promql import CHOSEN, CONSUMER, MODEL, added_up, grown_after, or_zero, share
 from grafana.questions import BY_CONSUMER, BY_MODEL, growth, of_calls, part, per_hour, total
 from grafana.variables import typed

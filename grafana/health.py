@@ -6,7 +6,8 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from grafana import series
 from grafana.building import Row, page
-from grafana.panels import OBJECTIVE, distribution, events, lines, number
+from grafana.over_time import OBJECTIVE, events, lines
+from grafana.panels import distribution, number
 from grafana.promql import CHOSEN, MODEL, added_up, grown, or_zero, per_minute, quantile, share
 from grafana.questions import BY_MODEL, buckets, growth, lost, missing, percentile
 

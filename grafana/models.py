@@ -6,7 +6,8 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from grafana import series
 from grafana.building import Row, page
-from grafana.panels import OBJECTIVE, columns, distribution, heat, lines, number
+from grafana.over_time import OBJECTIVE, heat, lines
+from grafana.panels import columns, distribution, number
 from grafana.promql import CHOSEN, MODEL, share
 from grafana.questions import BY_MODEL, buckets, failed, growth, part, percentile, total, within
 from grafana.variables import one_of

@@ -6,7 +6,9 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from grafana import series
 from grafana.building import Row, page
-from grafana.panels import columns, events, health_link, lines, number
+from grafana.links import health_link
+from grafana.over_time import events, lines
+from grafana.panels import columns, number
 from grafana.promql import CHOSEN, CONSUMER, MODEL, or_zero, per_second
 from grafana.questions import (
     BROKEN_OFF,
