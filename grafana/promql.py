@@ -49,7 +49,8 @@ def grown_after(series: str, window: str) -> str:
 def _grown_over(series: str, window: str, begin: str, end: str) -> str:
     """The same over a long time, in which Prometheus may have begun to scrape the collector."""
     now, seen = (f"{function}({series}[{window}]{end})" for function in ("last_over_time", "count_over_time"))
-    scrapes = f"sum_over_time(up[{window}]{end})"
+    # The least of several, should clusters have collectors of the same name behind one data source.
+    scrapes = f"min by (job, instance) (sum_over_time(up[{window}]{end}))"
     before = " or ".join(
         [
             f"last_over_time({series}[5m]{begin})",

@@ -31,7 +31,8 @@ def common() -> list[Variable]:
             "The least that a point of a graph covers. Longer than the scrape interval; long when calls are few."
         ),
         typed("collector", "Collector", "http://127.0.0.1:8000").description(
-            "Address of the collector, for the links to its calls."
+            "Address of the collector, for the links to its calls. A browser sends no token, so they work with a "
+            "collector on this machine that has none; for another see llmtoken audit browse."
         ),
     ]
 

@@ -17,12 +17,13 @@ SCRAPED = "1x60"
 
 def value(tmp_path: Path, query: str, at: str, counter: str, up: str = SCRAPED) -> float | None:
     """What a query gives for these values, in promtool's notation."""
-    series = [("up", up), ("c", counter)]
+    return answer(tmp_path, query, at, {'up{job="j",instance="i"}': up, 'c{job="j",instance="i"}': counter})
+
+
+def answer(tmp_path: Path, query: str, at: str, series: dict[str, str]) -> float | None:
     test = {
         "interval": "15s",
-        "input_series": [
-            {"series": f'{name}{{job="j", instance="i"}}', "values": values} for name, values in series if values
-        ],
+        "input_series": [{"series": name, "values": values} for name, values in series.items()],
         "promql_expr_test": [{"expr": f"sum({query})", "eval_time": at, "exp_samples": []}],
     }
     file = tmp_path / "test.yml"
@@ -66,6 +67,14 @@ def test_growth_within_a_scrape_gap_is_seen_when_it_ends(tmp_path: Path) -> None
 
 def test_a_counter_that_ended_within_the_time_still_has_its_growth(tmp_path: Path) -> None:
     assert value(tmp_path, resolved(grown("c", CHOSEN)), "14m", "_x22 1 5x10 stale", SCRAPED) == 5
+
+
+def test_clusters_may_have_collectors_of_the_same_name(tmp_path: Path) -> None:
+    same = 'job="j",instance="i"'
+    series = {f'up{{{same},cluster="{cluster}"}}': SCRAPED for cluster in "ab"}
+    series |= {f'c{{{same},cluster="a"}}': "5x60", f'c{{{same},cluster="b"}}': "_x22 3x40"}
+    for query in (grown("c"), grown("c", CHOSEN)):
+        assert answer(tmp_path, resolved(query), "6m", series) == 3
 
 
 def test_increase_sees_no_first_value(tmp_path: Path) -> None:
