@@ -5,11 +5,14 @@ from __future__ import annotations
 import bisect
 import calendar
 import math
+import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
+import httpx
 import pytest
 from grafana.asking import Time
 from grafana.promql import STEP, grown, grown_after
@@ -264,6 +267,51 @@ def test_a_bar_stands_at_the_beginning_of_what_it_counts(seen: Seen) -> None:
     assert {moment + 2: value for moment, value in bars.items() if value} == {
         moment: value for moment, value in points.items() if value
     }
+
+
+# ── The links ───────────────────────────────────────────────────────────────────────────
+
+
+def followed(seen: Seen, link: str, labels: Mapping[str, str], value: str = "") -> set[str]:
+    """The calls that a click leads to, with Grafana's words in the link replaced as Grafana does."""
+    start, end = (datetime.fromtimestamp(moment, UTC) for moment in (seen.whole.start, seen.whole.end))
+    link = link.replace("${collector}", seen.world.collector.url).replace("${__value.raw:percentencode}", quote(value))
+    link = link.replace("${__from:date:iso}", f"{start:%Y-%m-%dT%H:%M:%S.000Z}")
+    link = link.replace("${__to:date:iso}", f"{end:%Y-%m-%dT%H:%M:%S.000Z}")
+    link = re.sub(r"\$\{__field\.labels\.(\w+):percentencode}", lambda label: quote(labels[label[1]], safe=""), link)
+    answer = httpx.get(link).raise_for_status().json()
+    return {call["request_id"] for call in answer["calls"]}
+
+
+@pytest.mark.parametrize(
+    ("name", "title", "label", "column"),
+    [
+        ("overview", "Calls per minute", MODEL, "request_model"),
+        ("consumers", "Cost per hour by consumer", "llmtoken_consumer", "consumer"),
+        ("overview", "Errors and broken-off calls", "error_type", "error_type"),
+    ],
+)
+def test_a_series_leads_to_its_calls(seen: Seen, name: str, title: str, label: str, column: str) -> None:
+    panel = titled(name, title)
+    (link,) = panel["fieldConfig"]["defaults"]["links"]
+    series = [each for answer in seen.ask(name, panel) for each in answer.series if label in each.labels]
+    assert series
+    for each in series:
+        rows = seen.rows("request_id", f"WHERE coalesce({column}, '(none)') = '{each.labels[label]}'")
+        assert followed(seen, link["url"], each.labels) == {request_id for (request_id,) in rows}
+
+
+@pytest.mark.parametrize(
+    ("title", "heading", "column"),
+    [("Top models", "Model", "request_model"), ("Top consumers", "Consumer", "consumer")],
+)
+def test_a_name_in_a_table_leads_to_its_calls(seen: Seen, title: str, heading: str, column: str) -> None:
+    overrides = titled("overview", title)["fieldConfig"]["overrides"]
+    (properties,) = (each["properties"] for each in overrides if each["matcher"]["options"] == heading)
+    (link,) = properties[0]["value"]
+    for row in seen.table("overview", title)["Input tokens"]:
+        rows = seen.rows("request_id", f"WHERE coalesce({column}, '(none)') = '{row}'")
+        assert followed(seen, link["url"], {}, row) == {request_id for (request_id,) in rows} != set()
 
 
 # ── Budget, shares, and the meter itself ────────────────────────────────────────────────
