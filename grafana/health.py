@@ -242,6 +242,7 @@ def _books() -> Row:
                 {"size": f"max({series.DATABASE})"},
                 "Calls and their bodies. The settings retain_* keep it in bounds: docs/operations.md.",
                 none="unknown",
+                width=8,
             ),
             lines(
                 "Counters that differ from the audit",
@@ -249,6 +250,20 @@ def _books() -> Row:
                 {"series": f"sum({series.UNBALANCED})"},
                 "Series that were not the sums of the audit's rows when last compared. Should be 0.",
                 none="not compared yet",
+                width=8,
+            ),
+            lines(
+                "Refusals and failures",
+                "short",
+                {
+                    "reports told to come again": _grown(series.REFUSALS),
+                    "unusable tokenizers": _grown(series.TOKENIZER_FAILURES),
+                    "pushes not taken": _grown(series.PUSH_FAILURES),
+                },
+                "Requests that found the queue full and come again, files of the setting tokenizers that are broken, "
+                "and pushes of the metrics over OTLP that failed. Should be 0.",
+                none="no collector",
+                width=8,
             ),
         ],
     )

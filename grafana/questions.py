@@ -80,7 +80,9 @@ def within(histogram: str, bound: str) -> str:
 
 def part(metric: str, whole: str, *by: str, window: str = STEP) -> str:
     """Which share of the tokens is of this kind, where providers tell."""
-    return share(growth(metric, *by, window=window), growth(whole, *by, window=window))
+    # With metrics_detail = "lean" these are not divided by consumer, and then no consumer's.
+    where = f'{CONSUMER}!=""' if CONSUMER in by else ""
+    return share(growth(metric, *by, window=window, where=where), growth(whole, *by, window=window))
 
 
 def failed(*by: str) -> str:

@@ -201,6 +201,8 @@ def test_a_table_has_the_sums_of_each_consumer(seen: Seen) -> None:
     assert table["Output tokens"] == seen.by("consumer", "sum(output_tokens)")
     assert table["Cost"] == pytest.approx(seen.by("consumer", COST))
     assert math.fsum(table["Of all"].values()) == pytest.approx(1)
+    cached = "1.0 * sum(cache_read_input_tokens) / sum(input_tokens)"
+    assert table["Cached"] == pytest.approx(seen.by("consumer", cached, "consumer IS NOT NULL"))
     assert table["Input tokens"].keys() >= {"alice", "bob", "carol", "(none)"}
 
 
