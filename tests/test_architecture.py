@@ -20,7 +20,7 @@ LAYERS = [
     {"audit", "metrics", "payload", "reading"},
     {"pipeline"},
     {"landing"},
-    {"explain", "replay", "server"},
+    {"conversation", "explain", "replay", "server"},
     {"demo_server", "stack"},
     {"cli"},
     {"__main__"},
@@ -42,12 +42,14 @@ DOMAIN = {
     "count",
 }
 MUST_NOT_KNOW = {
-    "fastapi": DOMAIN | {"pricing", "audit", "metrics", "payload", "reading", "pipeline", "replay", "explain"},
-    "starlette": DOMAIN | {"pricing", "audit", "metrics", "payload", "reading", "pipeline", "replay", "explain"},
+    "fastapi": DOMAIN
+    | {"pricing", "audit", "metrics", "payload", "reading", "pipeline", "replay", "explain", "conversation"},
+    "starlette": DOMAIN
+    | {"pricing", "audit", "metrics", "payload", "reading", "pipeline", "replay", "explain", "conversation"},
     "sqlalchemy": DOMAIN
-    | {"pricing", "metrics", "payload", "reading", "pipeline", "landing", "server", "replay", "explain"},
+    | {"pricing", "metrics", "payload", "reading", "pipeline", "landing", "server", "replay", "explain", "conversation"},
     "opentelemetry": DOMAIN
-    | {"pricing", "audit", "payload", "reading", "pipeline", "landing", "server", "replay", "explain"},
+    | {"pricing", "audit", "payload", "reading", "pipeline", "landing", "server", "replay", "explain", "conversation"},
 }
 
 

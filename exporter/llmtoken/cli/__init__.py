@@ -22,7 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-audit_app = typer.Typer(help="Look after the audit's database.", no_args_is_help=True)
+audit_app = typer.Typer(help="Read the audit and look after its database.", no_args_is_help=True)
 app.add_typer(audit_app, name="audit")
 
 ConfigFile = Annotated[
@@ -38,6 +38,14 @@ Database = Annotated[
     typer.Option(help="Path of the SQLite file, or a SQLAlchemy URL.", show_default="the configured database"),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Url = Annotated[
+    str | None,
+    typer.Option(
+        help="Ask a running collector instead of the database, with the read token of LLMTOKEN_READ_TOKEN.",
+        metavar="http://HOST:PORT",
+        show_default=False,
+    ),
+]
 
 
 def main() -> None:
@@ -171,6 +179,23 @@ def explain(
     from llmtoken.cli.explain import show
 
     show(exchange, line=line, database=database, config=config, as_json=as_json)
+
+
+@audit_app.command(name="show")
+def show_call(
+    request_id: Annotated[str, typer.Argument(help="Which call; llmtoken audit list shows them.")],
+    *,
+    bodies: Annotated[bool, typer.Option("--bodies", help="The bodies as they are stored.")] = False,
+    database: Database = None,
+    url: Url = None,
+    config: ConfigFile = None,
+    as_json: Json = False,
+) -> None:
+    """Show one call: the conversation, readably, and each number with its source."""
+    from llmtoken.cli.show import show
+    from llmtoken.config import load
+
+    show(request_id, load(config, database=database), url=url, bodies=bodies, as_json=as_json)
 
 
 @audit_app.command()

@@ -31,6 +31,15 @@ class Explanation:
     defects: tuple[str, ...] = field(default=())
     """Log lines with their tracebacks, where an error of ours stood in the way."""
 
+    def reasons(self) -> dict[str, str]:
+        """Why each number is what it is, by the call's field: the sum that it is, the tokenizer, the prices."""
+        facts = [fact for step in self.steps if step.name in ("usage", "counting", "price") for fact in step.facts]
+        found: dict[str, str] = {}
+        for fact in facts:
+            if fact.value is not None and fact.because:
+                found.setdefault(fact.name, fact.because)
+        return {each.name: found[each.name] for each in fields(Call) if each.name in found}
+
 
 def explain(report: Report, settings: Settings, calibration: Calibration | None = None) -> Explanation:
     """Read a report as the pipeline does, and say how. Raises nothing that is the exchange's fault.
