@@ -20,7 +20,7 @@ LAYERS = [
     {"audit", "metrics", "payload", "reading"},
     {"pipeline"},
     {"landing"},
-    {"conversation", "explain", "replay", "server"},
+    {"conversation", "explain", "export", "replay", "server"},
     {"demo_server", "stack"},
     {"cli"},
     {"__main__"},
@@ -43,13 +43,15 @@ DOMAIN = {
 }
 MUST_NOT_KNOW = {
     "fastapi": DOMAIN
-    | {"pricing", "audit", "metrics", "payload", "reading", "pipeline", "replay", "explain", "conversation"},
+    | {"pricing", "audit", "metrics", "payload", "reading", "pipeline", "replay", "explain", "conversation", "export"},
     "starlette": DOMAIN
-    | {"pricing", "audit", "metrics", "payload", "reading", "pipeline", "replay", "explain", "conversation"},
+    | {"pricing", "audit", "metrics", "payload", "reading", "pipeline", "replay", "explain", "conversation", "export"},
     "sqlalchemy": DOMAIN
-    | {"pricing", "metrics", "payload", "reading", "pipeline", "landing", "server", "replay", "explain", "conversation"},
+    | {"pricing", "metrics", "payload", "reading", "pipeline", "landing", "server", "replay", "explain"}
+    | {"conversation", "export"},
     "opentelemetry": DOMAIN
-    | {"pricing", "audit", "payload", "reading", "pipeline", "landing", "server", "replay", "explain", "conversation"},
+    | {"pricing", "audit", "payload", "reading", "pipeline", "landing", "server", "replay", "explain"}
+    | {"conversation", "export"},
 }
 
 

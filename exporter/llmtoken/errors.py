@@ -12,6 +12,7 @@ LlmtokenError
 ├── DatabaseError          the database can't be opened or isn't ours
 ├── StackError             a program that `llmtoken up` runs can't start, or has died
 ├── ReplayError            recorded exchanges can't be read, or where they should go takes nothing
+├── ExportError            a copy of the audit can't be written, or not gone on with
 ├── QueryError             what is asked of the audit can't be answered as it is asked
 ├── NotFound               the record asked for doesn't exist
 └── Unauthorized           a valid token is missing
@@ -81,6 +82,10 @@ class StackError(LlmtokenError):
 
 class ReplayError(LlmtokenError):
     """A recording isn't one, or the collector that it is sent to can't be reached or refuses everything."""
+
+
+class ExportError(LlmtokenError):
+    """Where a copy should go takes nothing, or what was begun can't go on."""
 
 
 class QueryError(LlmtokenError):

@@ -12,8 +12,9 @@ from sqlalchemy import Column, Connection, Row, Select, func, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from llmtoken.audit import balance, calibration, listing, prunings, repricings, values
+from llmtoken.audit import balance, blocks, calibration, listing, prunings, repricings, values
 from llmtoken.audit.balance import Balance
+from llmtoken.audit.blocks import Span
 from llmtoken.audit.calibration import Lesson
 from llmtoken.audit.connect import Connections, size
 from llmtoken.audit.failures import refused
@@ -127,6 +128,24 @@ class Reader:
                 yield call
             if len(rows) < _PIECE:
                 return
+
+    def span(self, which: Filter, after: int = 0) -> Span:
+        """Where all calls are that fit and arrived behind the id `after`, as of now; see `llmtoken.audit.blocks`."""
+        with self._reading() as connection:
+            return blocks.span(connection, which, after)
+
+    def blocks(self, which: Filter, where: Span, *, bodies: bool = False) -> Iterator[Sequence[blocks.Row]]:
+        """Those calls, in order of arrival, a block at a time, as `llmtoken.audit.blocks.fields` says.
+
+        Each block is read when it is asked for, so that a reader that takes its time holds nothing back.
+        """
+        while where.after < where.last:
+            with self._reading() as connection:
+                rows = blocks.block(connection, which, where, with_bodies=bodies)
+            if not rows:
+                return
+            yield rows
+            where = Span(rows[-1][0], where.last)
 
     def count(self) -> int:
         """How many calls are stored."""

@@ -7,11 +7,13 @@ Those modules are imported when their command runs, so that `--help` is quick.
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from llmtoken.cli.filters import filtered
 from llmtoken.errors import LlmtokenError
 
 app = typer.Typer(
@@ -38,6 +40,8 @@ Database = Annotated[
     typer.Option(help="Path of the SQLite file, or a SQLAlchemy URL.", show_default="the configured database"),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Given = Mapping[str, str]
+"""What was given of the options that `filtered` adds."""
 Url = Annotated[
     str | None,
     typer.Option(
@@ -196,6 +200,39 @@ def show_call(
     from llmtoken.config import load
 
     show(request_id, load(config, database=database), url=url, bodies=bodies, as_json=as_json)
+
+
+@audit_app.command()
+@filtered
+def export(
+    file: Annotated[
+        str, typer.Argument(help="Where to: a path, whose ending may say the format; - is standard output.")
+    ] = "-",
+    *,
+    given: Given,
+    format_: Annotated[
+        str | None,
+        typer.Option(
+            "--format", help="jsonl, csv, or parquet (needs llmtoken\\[parquet]).", show_default="by the name"
+        ),
+    ] = None,
+    bodies: Annotated[bool, typer.Option("--bodies", help="With request and reply, as they are stored.")] = False,
+    after: Annotated[int, typer.Option(min=0, help="Only calls with larger ids: those that arrived later.")] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with what was interrupted.")] = False,
+    database: Database = None,
+    config: ConfigFile = None,
+    as_json: Json = False,
+) -> None:
+    """Copy calls to JSON lines, CSV or Parquet, in order of arrival, also while a collector runs.
+
+    Exact: costs keep their digits, times are RFC 3339 in UTC, what nobody knows is null. A file appears
+    when it is complete.
+    """
+    from llmtoken.cli.export import run
+    from llmtoken.config import load
+
+    settings = load(config, database=database)
+    run(file, settings, given, format_=format_, bodies=bodies, after=after, resume=resume, as_json=as_json)
 
 
 @audit_app.command()
