@@ -82,9 +82,8 @@ def main() -> None:
         with closing(sqlite3.connect(database)) as connection:
             expected = connection.execute("SELECT count(*), max(id) FROM calls").fetchone()
             (last,) = connection.execute("SELECT request_id FROM calls WHERE id = ?", expected[1:]).fetchone()
-        print(
-            f"{'format':>8} {'rows':>9} {'rows/s':>9} {'rows/CPU s':>10} {'MB':>7} {'of them for it':>15} {'file MB':>8}"
-        )
+        heads = ("format", "rows", "rows/s", "rows/CPU s", "memory MB", "for it", "file MB")
+        print(" ".join(f"{head:>10}" for head in heads))
         for format_ in options.format or FORMATS:
             path = Path(folder) / f"calls.{format_}"
             context = multiprocessing.get_context("spawn")

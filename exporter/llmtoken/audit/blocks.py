@@ -57,7 +57,7 @@ _TEXT = (bodies.c.request_body, bodies.c.response_body)
 
 
 class Field(NamedTuple):
-    """A value of each row, by name. Times are RFC 3339, money its digits, JSON its text; `None` is what nobody knows."""
+    """A value of each row, by name. Times are RFC 3339, money its digits, JSON its text; unknown is `None`."""
 
     name: str
     kind: Kind
