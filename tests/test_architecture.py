@@ -20,8 +20,9 @@ LAYERS = [
     {"audit", "metrics", "payload", "reading"},
     {"pipeline"},
     {"landing"},
-    {"conversation", "explain", "export", "replay", "server"},
-    {"demo_server", "stack"},
+    {"explain", "export", "replay", "server"},
+    {"conversation"},
+    {"browse", "demo_server", "stack"},
     {"cli"},
     {"__main__"},
 ]

@@ -6,6 +6,7 @@ import builtins
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, Self
 
 from sqlalchemy import Column, Connection, Row, Select, func, select, text
@@ -40,6 +41,11 @@ class Reader:
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
         self._closed = False
+
+    @property
+    def path(self) -> Path | None:
+        """The SQLite file; `None` on a server."""
+        return self._connections.path
 
     def __enter__(self) -> Self:
         return self

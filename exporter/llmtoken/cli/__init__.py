@@ -213,7 +213,7 @@ def export(
     format_: Annotated[
         str | None,
         typer.Option(
-            "--format", help="jsonl, csv, or parquet (needs llmtoken\\[parquet]).", show_default="by the name"
+            "--format", help="jsonl, csv, or parquet (needs the extra `parquet`).", show_default="by the name"
         ),
     ] = None,
     bodies: Annotated[bool, typer.Option("--bodies", help="With request and reply, as they are stored.")] = False,
@@ -233,6 +233,25 @@ def export(
 
     settings = load(config, database=database)
     run(file, settings, given, format_=format_, bodies=bodies, after=after, resume=resume, as_json=as_json)
+
+
+@audit_app.command()
+def browse(
+    *,
+    host: Annotated[str, typer.Option(help="Address to listen on; any but loopback needs a read token.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8001,
+    database: Database = None,
+    config: ConfigFile = None,
+    insecure: Annotated[bool, typer.Option("--insecure", help="Show it on an open address without a token.")] = False,
+) -> None:
+    """Show the audit in a browser, read-only, also while a collector runs. Needs the extra `browse`.
+
+    The read token that guards the API guards this too: programs send it, people are asked for it.
+    """
+    from llmtoken.cli.browse import run
+    from llmtoken.config import load
+
+    run(load(config, database=database), host=host, port=port, insecure=insecure)
 
 
 @audit_app.command()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -15,11 +14,9 @@ from rich.text import Text
 from llmtoken.cli.console import out, print_json, printable
 from llmtoken.cli.records import records
 from llmtoken.config import Settings
-from llmtoken.conversation import Conversation, Turn, conversation
+from llmtoken.conversation import Conversation, Turn, tell
 from llmtoken.count import Calibration
-from llmtoken.explain import explain
 from llmtoken.inference import ToolCall
-from llmtoken.replay.recorded import stored_call
 
 _STYLES = {"system": "yellow", "developer": "yellow", "user": "cyan", "assistant": "green", "tool": "magenta"}
 _NUMBERS = re.compile(r"_tokens$|^(?:cost|tool_calls)$")
@@ -27,49 +24,24 @@ _TIMES = re.compile(r"^duration$|^time_|^tokens_per_second$")
 _SUBSETS = re.compile(r"^(?:cache_|reasoning_|input_audio|output_audio)")
 
 
-@dataclass(frozen=True, slots=True)
-class _Shown:
-    """What is printed, and what `--json` gives."""
-
-    call: dict[str, Any]
-    sources: dict[str, str]
-    conversation: Conversation | None
-
-
 def show(request_id: str, settings: Settings, *, url: str | None, bodies: bool, as_json: bool) -> None:
     """Print one call. Raises `NotFound`, and what opening its place raises."""
     with records(settings, url) as source:
-        call = source.call(request_id)
+        row = source.call(request_id)
         lessons = source.lessons()
-    texts = call["request_body"], call["response_body"]
-    shown = _Shown(call, {}, None) if texts == (None, None) else _read(call, settings, Calibration(lessons))
-    if not bodies:
-        del call["request_body"], call["response_body"]
+    told = tell(row, settings, Calibration(lessons), bodies=bodies)
     if as_json:
-        print_json({"call": call, "sources": shown.sources, "conversation": shown.conversation})
+        print_json(told)
         return
-    _head(call)
+    _head(told.call)
     if bodies:
-        _raw(*texts)
-    elif shown.conversation is None:
+        _raw(row["request_body"], row["response_body"])
+    elif told.conversation is None:
         out.print(Text("The bodies weren't kept.", style="dim"))
     else:
-        _talk(shown.conversation)
+        _talk(told.conversation)
     out.print()
-    _numbers(call, shown.sources)
-
-
-def _read(call: dict[str, Any], settings: Settings, calibration: Calibration) -> _Shown:
-    """Read the stored bodies again, for the words and for where each number comes from."""
-    report = stored_call(call)
-    explanation = explain(report, settings, calibration)
-    now = msgspec.to_builtins(explanation.call)
-    sources = {
-        name: because if now[name] == call[name] else f"as it was stored; read again it would be {now[name]}"
-        for name, because in explanation.reasons().items()
-        if call[name] is not None
-    }
-    return _Shown(call, sources, conversation(report, max_body_bytes=settings.max_body_bytes))
+    _numbers(told.call, told.sources)
 
 
 # ── Printing it ─────────────────────────────────────────────────────────────────────────
@@ -173,7 +145,7 @@ def _numbers(call: Mapping[str, Any], sources: Mapping[str, str]) -> None:
         if value is None and (_SUBSETS.match(name) or _TIMES.match(name) or name == "tool_calls"):
             continue
         if _NUMBERS.search(name):
-            table.add_row(name, _number(value), Text(printable(_source(name, call, sources))))
+            table.add_row(name, _number(value), Text(printable(sources.get(name, ""))))
         elif _TIMES.match(name):
             unit = "per second" if name == "tokens_per_second" else "seconds"
             table.add_row(name, f"{value:,.3f}", unit)
@@ -187,12 +159,6 @@ _MEANS = {
     "partial": "the reply was cut; what had arrived was counted",
     "unknown": "neither the provider nor we counted",
 }
-
-
-def _source(name: str, call: Mapping[str, Any], sources: Mapping[str, str]) -> str:
-    if name == "cost":
-        return f"US dollars, by {call['price_version']}" if call["cost"] is not None else "no price is known"
-    return sources.get(name, "")
 
 
 def _number(value: Any) -> str:
