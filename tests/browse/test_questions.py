@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from llmtoken import audit
 from llmtoken.browse.questions import QUESTIONS
@@ -37,8 +38,6 @@ def made_up(number: int, dice: random.Random) -> Call:
 
 
 def call_with(made: Call, cost: Decimal | None, tokens: int) -> Call:
-    from dataclasses import replace  # noqa: PLC0415
-
     return replace(made, cost=cost, input_tokens=tokens, total_tokens=tokens + (made.output_tokens or 0))
 
 

@@ -38,7 +38,7 @@ class Explanation:
         for fact in facts:
             if fact.value is not None and fact.because:
                 found.setdefault(fact.name, fact.because)
-        return {each.name: found[each.name] for each in fields(Call) if each.name in found}
+        return {name: found[name] for name in Call.__struct_fields__ if name in found}
 
 
 def explain(report: Report, settings: Settings, calibration: Calibration | None = None) -> Explanation:
