@@ -67,7 +67,8 @@ def fields(*, with_bodies: bool) -> tuple[Field, ...]:
     """What a row has: `id` first, then the fields of `Call`, `counted_by`, and the bodies if they are wanted."""
     columns = (*_CALLS, *_TEXT) if with_bodies else _CALLS
     return tuple(
-        Field(column.name, next(kind for type_, kind in _KINDS if isinstance(column.type, type_))) for column in columns
+        Field(str(column.name), next(kind for type_, kind in _KINDS if isinstance(column.type, type_)))
+        for column in columns
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -40,6 +40,7 @@ Database = Annotated[
     typer.Option(help="Path of the SQLite file, or a SQLAlchemy URL.", show_default="the configured database"),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Csv = Annotated[bool, typer.Option("--csv", help="Print CSV for programs.")]
 Given = Mapping[str, str]
 """What was given of the options that `filtered` adds."""
 Url = Annotated[
@@ -183,6 +184,54 @@ def explain(
     from llmtoken.cli.explain import show
 
     show(exchange, line=line, database=database, config=config, as_json=as_json)
+
+
+@audit_app.command(name="list")
+@filtered
+def list_calls(
+    *,
+    given: Given,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Calls of a page.")] = 20,
+    cursor: Annotated[str | None, typer.Option(help="Go on behind the page that named it.", show_default=False)] = None,
+    database: Database = None,
+    url: Url = None,
+    config: ConfigFile = None,
+    as_json: Json = False,
+    as_csv: Csv = False,
+) -> None:
+    """List calls, newest first."""
+    from llmtoken.cli.listing import list_calls as run
+    from llmtoken.config import load
+
+    form = _form(as_json=as_json, as_csv=as_csv)
+    run(load(config, database=database), given, url=url, limit=limit, cursor=cursor, form=form)
+
+
+@audit_app.command()
+@filtered
+def usage(
+    *,
+    given: Given,
+    group_by: Annotated[
+        str,
+        typer.Option(
+            help="hour, day or month (UTC), and model, response_model, provider, operation, consumer, status, error; "
+            "with commas. Empty: one row for all.",
+            metavar="NAMES",
+        ),
+    ] = "day",
+    database: Database = None,
+    url: Url = None,
+    config: ConfigFile = None,
+    as_json: Json = False,
+    as_csv: Csv = False,
+) -> None:
+    """Add calls up: tokens, errors, cost, by day, model, consumer or whatever else is asked."""
+    from llmtoken.cli.listing import usage as run
+    from llmtoken.config import load
+
+    form = _form(as_json=as_json, as_csv=as_csv)
+    run(load(config, database=database), given, url=url, group_by=group_by, form=form)
 
 
 @audit_app.command(name="show")
@@ -372,6 +421,10 @@ def version(as_json: Json = False) -> None:
     from llmtoken import __version__
 
     typer.echo(json.dumps({"version": __version__}) if as_json else __version__)
+
+
+def _form(*, as_json: bool, as_csv: bool) -> Literal["table", "json", "csv"]:
+    return "json" if as_json else "csv" if as_csv else "table"
 
 
 def _show(error: LlmtokenError) -> None:

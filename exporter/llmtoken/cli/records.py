@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,10 +12,13 @@ from urllib.parse import quote
 import httpx
 
 from llmtoken import audit
-from llmtoken.audit import Reader
+from llmtoken.audit import Filter, Reader
 from llmtoken.audit.calibration import Lesson
 from llmtoken.config import Settings, variable
-from llmtoken.errors import NotFound, StorageUnavailable, Unauthorized
+from llmtoken.errors import NotFound, QueryError, StorageUnavailable, Unauthorized
+
+Given = Mapping[str, str]
+"""A filter as it was written: `llmtoken.audit.Filter`'s names."""
 
 _TIMEOUT = 60.0
 """Seconds that a collector may take to answer."""
@@ -28,7 +32,13 @@ class Records(Protocol):
     def call(self, request_id: str) -> dict[str, Any]:
         """One call with details and bodies. Raises `NotFound`."""
 
-    def lessons(self) -> list[Lesson]:
+    def list(self, given: Given, limit: int, cursor: str | None) -> dict[str, Any]:
+        """A page: `calls` and `next_cursor`, as the API has it. Raises `QueryError`."""
+
+    def usage(self, given: Given, group_by: str) -> builtins.list[dict[str, Any]]:
+        """A row for each group, as the API has it; `group_by` with commas. Raises `QueryError`."""
+
+    def lessons(self) -> builtins.list[Lesson]:
         """What was learned about counting, as far as it is to be had."""
 
 
@@ -59,7 +69,16 @@ class InDatabase:
             raise _unknown(request_id, self.name)
         return row
 
-    def lessons(self) -> list[Lesson]:
+    def list(self, given: Given, limit: int, cursor: str | None) -> dict[str, Any]:
+        """See `Records`."""
+        page = self._reader.list(Filter.of(**given), limit, cursor)
+        return {"calls": page.calls, "next_cursor": page.next_cursor}
+
+    def usage(self, given: Given, group_by: str) -> builtins.list[dict[str, Any]]:
+        """See `Records`."""
+        return self._reader.usage(Filter.of(**given), [name for name in group_by.split(",") if name])
+
+    def lessons(self) -> builtins.list[Lesson]:
         """See `Records`."""
         return self._reader.lessons()
 
@@ -79,9 +98,26 @@ class AtCollector:
         row: dict[str, Any] = found
         return row
 
-    def lessons(self) -> list[Lesson]:
+    def list(self, given: Given, limit: int, cursor: str | None) -> dict[str, Any]:
+        """See `Records`."""
+        page: dict[str, Any] = self._asked("/api/calls", {**given, "limit": limit, "cursor": cursor})
+        return page
+
+    def usage(self, given: Given, group_by: str) -> builtins.list[dict[str, Any]]:
+        """See `Records`."""
+        rows: builtins.list[dict[str, Any]] = self._asked("/api/usage", {**given, "group_by": group_by})["usage"]
+        return rows
+
+    def lessons(self) -> builtins.list[Lesson]:
         """Nothing: a collector doesn't give them away."""
         return []
+
+    def _asked(self, path: str, parameters: Mapping[str, Any]) -> Any:
+        """The JSON of a question that every collector of this version answers."""
+        found = self._get(path, {name: value for name, value in parameters.items() if value not in (None, "")})
+        if found is None:
+            raise StorageUnavailable(f"{self.name} has no {path}", hint="is it a collector, and of this version?")
+        return found
 
     def _get(self, path: str, parameters: Mapping[str, Any]) -> Any:
         """The JSON at `path`, `None` where there is none. Raises our own errors for every other answer."""
@@ -101,6 +137,8 @@ class AtCollector:
             said = answer.json()
         except ValueError:
             said = {}
+        if answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY:
+            raise QueryError(f"{self.name}: {said.get('error')}", hint=said.get("hint") or "see its /docs")
         if not answer.is_success or said == {}:
             what = said.get("error") if isinstance(said, dict) else None
             raise StorageUnavailable(

@@ -9,8 +9,8 @@ with. Must not know how rows are stored (that is `llmtoken.audit`'s), nor how pr
 
 from __future__ import annotations
 
-from llmtoken.export.formats import FORMATS, format_of
+from llmtoken.export.formats import FORMATS, csv_line, format_of
 from llmtoken.export.job import Job, Progress, Summary, export
 from llmtoken.export.target import File, Stream, Target
 
-__all__ = ["FORMATS", "File", "Job", "Progress", "Stream", "Summary", "Target", "export", "format_of"]
+__all__ = ["FORMATS", "File", "Job", "Progress", "Stream", "Summary", "Target", "csv_line", "export", "format_of"]

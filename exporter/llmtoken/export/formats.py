@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import PurePath
 from typing import Any, BinaryIO, Literal, Protocol
 
@@ -45,7 +45,7 @@ class JsonLines:
     def __init__(self, file: BinaryIO, fields: Sequence[Field]) -> None:
         self._file = file
         # Objects of a class of their own are made and written faster than dicts.
-        self._object = msgspec.defstruct("Call", [(str(field.name), Any) for field in fields], gc=False)
+        self._object = msgspec.defstruct("Call", [(field.name, Any) for field in fields], gc=False)
         self._json = [index for index, field in enumerate(fields) if field.kind == "json"]
         self._encode = msgspec.json.Encoder().encode_lines
 
@@ -68,30 +68,28 @@ class JsonLines:
 
 
 class Csv:
-    """A line of names, then a line a call, as RFC 4180 says but for the line feed alone.
+    """A line of names, then a line a call; see `csv_line`."""
+
+    def __init__(self, file: BinaryIO, fields: Sequence[Field], *, header: bool = True) -> None:
+        self._file = file
+        if header:
+            file.write(csv_line([field.name for field in fields]).encode())
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """See `Writer`."""
+        self._file.write("".join(map(csv_line, rows)).encode())
+
+    def close(self) -> None:
+        """See `Writer`."""
+
+
+def csv_line(values: Iterable[Any]) -> str:
+    """Values as a line of CSV, as RFC 4180 says but for the line feed alone; lists and objects are JSON.
 
     Python's csv module can't tell null from an empty text before 3.12. Here, as in PostgreSQL's,
     null is nothing and an empty text is `""`.
     """
-
-    def __init__(self, file: BinaryIO, fields: Sequence[Field], *, header: bool = True) -> None:
-        self._file = file
-        self._as_text: list[Callable[[Any], str]] = [_CSV.get(field.kind, str) for field in fields]
-        if header:
-            file.write(",".join(field.name for field in fields).encode() + b"\n")
-
-    def write(self, rows: Sequence[Row]) -> None:
-        """See `Writer`."""
-        lines = (
-            ",".join(
-                ["" if value is None else as_text(value) for as_text, value in zip(self._as_text, row, strict=True)]
-            )
-            for row in rows
-        )
-        self._file.write(("\n".join(lines) + "\n").encode())
-
-    def close(self) -> None:
-        """See `Writer`."""
+    return ",".join([_AS_TEXT[type(value)](value) for value in values]) + "\n"
 
 
 _SPECIAL = re.compile(r'[",\r\n]')
@@ -101,8 +99,16 @@ def _quoted(text: str) -> str:
     return '"' + text.replace('"', '""') + '"' if not text or _SPECIAL.search(text) else text
 
 
-def _boolean(value: bool) -> str:
-    return "true" if value else "false"
+def _json(value: Any) -> str:
+    return _quoted(msgspec.json.encode(value).decode())
 
 
-_CSV: dict[str, Callable[[Any], str]] = {"text": _quoted, "json": _quoted, "boolean": _boolean, "number": repr}
+_AS_TEXT: dict[type, Callable[[Any], str]] = {
+    type(None): lambda _: "",
+    str: _quoted,
+    int: str,
+    float: repr,
+    bool: lambda value: "true" if value else "false",
+    list: _json,
+    dict: _json,
+}
