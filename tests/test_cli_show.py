@@ -54,6 +54,15 @@ def test_the_conversation_and_the_numbers_with_their_source(database: str) -> No
     assert "alice" in text
 
 
+def test_reasoning_stands_apart_from_the_answer(tmp_path: Path) -> None:
+    thinking = {"role": "assistant", "content": "9.", "reasoning_content": "10 - 1"}
+    path = str(tmp_path / "audit.db")
+    with audit.open(path) as store:
+        reply = json.dumps({**ANSWER, "choices": [{"index": 0, "finish_reason": "stop", "message": thinking}]})
+        store.write([record("a", request_body=json.dumps(ASK), response_body=reply)])
+    assert "assistant, reasoning\n10 - 1\n\nassistant\n9.\n" in shown("a", "--database", path)
+
+
 def test_numbers_that_would_be_read_otherwise_now_say_so(tmp_path: Path) -> None:
     path = str(tmp_path / "audit.db")
     with audit.open(path) as store:

@@ -101,9 +101,11 @@ def _talk(talk: Conversation) -> None:
 
 def _turn(turn: Turn) -> None:
     name = f"{turn.role} ({turn.name})" if turn.name else turn.role
-    parts = []
     if turn.reasoning:
-        parts.append(Text(printable(turn.reasoning).strip("\n"), style="dim italic"))
+        _block(f"{name}, reasoning", "dim", Text(printable(turn.reasoning).strip("\n"), style="dim italic"))
+        if not (turn.text or turn.tool_calls):
+            return
+    parts = []
     if turn.text:
         parts.append(Text(printable(turn.text).strip("\n")))
     parts.extend(Text(f"[image: {printable(image)}]", style="blue") for image in turn.images)
