@@ -9,12 +9,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from llmtoken import audit, export
 from llmtoken.audit import Filter
-from llmtoken.cli.console import err, out, print_json
+from llmtoken.cli.console import bars, err, out, print_json
 from llmtoken.config import Settings
 from llmtoken.errors import ConfigError, LlmtokenError
 from llmtoken.export import File, Job, Stream, Summary, Target
@@ -59,13 +59,14 @@ def _target(name: str, *, resume: bool, as_json: bool) -> Target:
 
 def _copy(settings: Settings, job: Job, target: Target) -> Summary:
     after = job.after
-    with audit.open_read_only(settings.database) as reader, _bar() as bar:
+    columns = (TaskProgressColumn(), TextColumn("{task.fields[calls]}"), TimeRemainingColumn())
+    with audit.open_read_only(settings.database) as reader, bars(*columns) as bar:
         task = bar.add_task(target.name, total=None, calls="")
 
-        def advanced(progress: export.Progress) -> None:
+        def advanced(so_far: export.Progress) -> None:
             nonlocal after
-            after = progress.after
-            bar.update(task, total=progress.total, completed=progress.done, calls=f"{progress.calls:,} calls")
+            after = so_far.after
+            bar.update(task, total=so_far.total, completed=so_far.done, calls=f"{so_far.calls:,} calls")
 
         try:
             return export.export(reader, job, target, advanced=advanced)
@@ -87,20 +88,6 @@ def _how_to_go_on(job: Job, target: Target, after: int) -> None:
     else:
         say = f"Interrupted. Go on with: llmtoken audit export {target.name} --resume"
     err.print(Text(say), soft_wrap=True)
-
-
-def _bar() -> Progress:
-    """A bar with calls and remaining time on a terminal; nothing anywhere else."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[calls]}"),
-        TimeRemainingColumn(),
-        console=err,
-        disable=not err.is_terminal,
-        transient=True,
-    )
 
 
 def _tell(summary: Summary, *, to_stream: bool, as_json: bool) -> None:

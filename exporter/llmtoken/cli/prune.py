@@ -7,12 +7,12 @@ import time
 from dataclasses import asdict
 from datetime import datetime
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import MofNCompleteColumn, TaskID, TimeRemainingColumn
 from rich.table import Column, Table
 
 from llmtoken import audit
 from llmtoken.audit import Rules, Summary
-from llmtoken.cli.console import err, out
+from llmtoken.cli.console import bars, err, out
 from llmtoken.config import Settings
 from llmtoken.errors import ConfigError
 
@@ -28,14 +28,15 @@ def prune(settings: Settings, *, as_json: bool) -> None:
             "Nothing says what may be deleted",
             hint="give --bodies, --calls or --bytes, or set retain_bodies, retain_calls or retain_bytes",
         )
-    with audit.open_beside(settings.database) as editor, _bars() as bars:
+    columns = (MofNCompleteColumn(), TimeRemainingColumn())
+    with audit.open_beside(settings.database) as editor, bars(*columns) as shown:
         tasks: dict[str, TaskID] = {}
 
         def advanced(progress: audit.Progress) -> None:
             name = f"{progress.deleted}, {progress.rule}"
             if name not in tasks:
-                tasks[name] = bars.add_task(name, total=progress.total)
-            bars.update(tasks[name], completed=progress.count)
+                tasks[name] = shown.add_task(name, total=progress.total)
+            shown.update(tasks[name], completed=progress.count)
 
         def pause(seconds: float) -> bool:
             time.sleep(seconds)
@@ -69,12 +70,6 @@ def show_log(settings: Settings, *, as_json: bool) -> None:
         out.print(table)
     else:
         out.print("Nothing was deleted yet.")
-
-
-def _bars() -> Progress:
-    """A bar for each rule on a terminal; nothing anywhere else."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=err, disable=not err.is_terminal, transient=True)
 
 
 def _print(summary: Summary) -> None:
