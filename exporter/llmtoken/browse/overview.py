@@ -22,13 +22,12 @@ def overview(reader: Reader, days: int, *, now: datetime | None = None) -> dict[
     today = (now or datetime.now(UTC)).replace(hour=0, minute=0, second=0, microsecond=0)
     since = today - timedelta(days=days - 1)
     which = Filter(since=since)
-    (whole,) = reader.usage(which)
     by_day = {row["day"]: row for row in reader.usage(which, ["day"])}
     dates = [(since + timedelta(days=number)).date().isoformat() for number in range(days)]
     return {
         "days": days,
         "spans": SPANS,
-        "tiles": _tiles(whole),
+        "tiles": _tiles(list(by_day.values())),
         "tokens": columns(dates, [_series(by_day, dates, name) for name in ("input_tokens", "output_tokens")]),
         "cost": columns(dates, [Series("cost", [_dollars(by_day.get(day)) for day in dates])], unit=" $"),
         "errors": columns(dates, [_series(by_day, dates, "errors")]),
@@ -37,15 +36,22 @@ def overview(reader: Reader, days: int, *, now: datetime | None = None) -> dict[
     }
 
 
-def _tiles(whole: Row) -> list[dict[str, str]]:
+def _tiles(days: list[Row]) -> list[dict[str, str]]:
     """The sums, and what share of the calls is not as one would wish."""
-    calls = whole["calls"]
-    cost = Decimal(whole["cost"]) if whole["cost"] is not None else None
-    unpriced = whole["unpriced_calls"]
+
+    def total(name: str) -> int | None:
+        known = [row[name] for row in days if row[name] is not None]
+        return sum(known) if known else None
+
+    calls, unpriced, estimated = total("calls") or 0, total("unpriced_calls"), total("estimated_calls")
+    costs = [Decimal(row["cost"]) for row in days if row["cost"] is not None]
+    cost = sum(costs) if costs else None
+    tokens_in, tokens_out = total("input_tokens"), total("output_tokens")
+    cached, thought = total("cache_read_input_tokens"), total("reasoning_output_tokens")
     return [
-        {"name": "calls", "value": f"{calls:,}", "note": _share(whole["errors"], calls, "failed")},
-        {"name": "tokens in", "value": short(whole["input_tokens"]), "note": _cached(whole)},
-        {"name": "tokens out", "value": short(whole["output_tokens"]), "note": _reasoned(whole)},
+        {"name": "calls", "value": f"{calls:,}", "note": _share(total("errors"), calls, "failed")},
+        {"name": "tokens in", "value": short(tokens_in), "note": _share(cached, tokens_in, "read from caches")},
+        {"name": "tokens out", "value": short(tokens_out), "note": _share(thought, tokens_out, "reasoning")},
         {
             "name": "cost",
             "value": "–" if cost is None else f"${cost:,.2f}",  # noqa: RUF001 - a dash
@@ -53,7 +59,7 @@ def _tiles(whole: Row) -> list[dict[str, str]]:
         },
         {
             "name": "estimated",
-            "value": f"{100 * whole['estimated_calls'] / calls:.1f} %" if calls else "–",  # noqa: RUF001
+            "value": f"{100 * (estimated or 0) / calls:.1f} %" if calls else "–",  # noqa: RUF001
             "note": "calls whose tokens we counted ourselves",
         },
     ]
@@ -61,14 +67,6 @@ def _tiles(whole: Row) -> list[dict[str, str]]:
 
 def _share(part: int | None, whole: int | None, what: str) -> str:
     return f"{100 * (part or 0) / whole:.1f} % {what}" if whole else ""
-
-
-def _cached(whole: Row) -> str:
-    return _share(whole["cache_read_input_tokens"], whole["input_tokens"], "read from caches")
-
-
-def _reasoned(whole: Row) -> str:
-    return _share(whole["reasoning_output_tokens"], whole["output_tokens"], "reasoning")
 
 
 def _series(by_day: dict[str, Row], dates: list[str], name: str) -> Series:

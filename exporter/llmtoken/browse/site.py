@@ -15,7 +15,7 @@ from llmtoken.config import Settings
 from llmtoken.errors import ConfigError
 
 _SETTINGS = {
-    "sql_time_limit_ms": 5000,
+    "sql_time_limit_ms": 10_000,
     "max_returned_rows": 1000,
     "num_sql_threads": 3,
     "allow_download": False,
