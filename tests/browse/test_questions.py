@@ -66,6 +66,11 @@ def recent(calls: list[Call], days: int = 30) -> list[Call]:
     return [each for each in calls if each.started_at >= NOW - timedelta(days=days)]
 
 
+def of_days(calls: list[Call], days: int = 30) -> list[Call]:
+    """By the calendar, today being the last."""
+    return [each for each in calls if each.started_at.date() > (NOW - timedelta(days=days)).date()]
+
+
 def total(values: Any) -> int | None:
     known = [value for value in values if value is not None]
     return sum(known) if known else None
@@ -87,7 +92,7 @@ def money(calls: list[Call]) -> float | None:
 )
 def test_usage(rows: sqlite3.Connection, calls: list[Call], *, name: str, key: str, of: Any, days: str) -> None:
     groups = defaultdict(list)
-    for each in recent(calls, int(days or 30)):
+    for each in of_days(calls, int(days or 30)):
         groups[of(each)].append(each)
     found = ask(rows, name, days=days)
     assert {row[key] for row in found} == set(groups)
@@ -128,7 +133,7 @@ def test_lists(rows: sqlite3.Connection, calls: list[Call], name: str, fits: Any
 def test_errors_by_kind(rows: sqlite3.Connection, calls: list[Call]) -> None:
     kinds = Counter(
         (each.error_type, each.http_status, each.provider_name, each.request_model)
-        for each in recent(calls)
+        for each in of_days(calls)
         if each.error_type
     )
     names = ("error_type", "http_status", "provider_name", "request_model")
@@ -143,23 +148,29 @@ def test_errors_by_hour(rows: sqlite3.Connection, calls: list[Call]) -> None:
 
 
 def test_estimated_share(rows: sqlite3.Connection, calls: list[Call]) -> None:
-    kinds = Counter((each.request_model, each.usage_source) for each in recent(calls))
-    models = Counter(each.request_model for each in recent(calls))
-    for row in ask(rows, "estimated_share"):
-        count = kinds.pop((row["request_model"], row["usage_source"]))
+    models, estimated = Counter[Any](), Counter[Any]()
+    for each in of_days(calls):
+        key = each.provider_name, each.request_model
+        models[key] += 1
+        estimated[key] += each.usage_source in ("estimated", "partial")
+    found = ask(rows, "estimated_share")
+    assert {(row["provider_name"], row["request_model"]): row["estimated_calls"] for row in found} == +estimated
+    for row in found:
+        count = models[row["provider_name"], row["request_model"]]
         assert row["calls"] == count
-        assert row["percent_of_model"] == pytest.approx(100 * count / models[row["request_model"]], abs=0.051)
-    assert not kinds
+        assert row["percent_estimated"] == pytest.approx(100 * row["estimated_calls"] / count, abs=0.051)
 
 
 def test_cache_share(rows: sqlite3.Connection, calls: list[Call]) -> None:
-    for row in ask(rows, "cache_share"):
-        mine = [each for each in recent(calls) if each.request_model == row["request_model"] and each.input_tokens]
-        read = sum(each.cache_read_input_tokens or 0 for each in mine)
-        assert row["read_from_cache"] == read
-        assert row["percent_cached"] == pytest.approx(
-            100 * read / sum(each.input_tokens or 0 for each in mine), abs=0.051
+    found = ask(rows, "cache_share")
+    assert len(found) == 3
+    for row in found:
+        mine = [each for each in of_days(calls) if each.request_model == row["request_model"]]
+        read, whole = (
+            sum(getattr(each, name) or 0 for each in mine) for name in ("cache_read_input_tokens", "input_tokens")
         )
+        assert (row["read_from_cache"], row["input_tokens"]) == (read, whole)
+        assert row["percent_cached"] == pytest.approx(100 * read / whole, abs=0.051)
 
 
 def test_one_consumers_day(rows: sqlite3.Connection, calls: list[Call]) -> None:

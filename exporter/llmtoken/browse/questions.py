@@ -17,7 +17,7 @@ from llmtoken.browse.charts import Series, bars, columns
 _SINCE = "started_at >= strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-' || ifnull(nullif(:days, ''), 30) || ' days')"
 _MOST = 10
 """Bars of a chart; the table below has all."""
-_DOLLARS = "round(sum(CAST(cost AS REAL)), 6)"
+_DAYS_SINCE = "day > date('now', '-' || ifnull(nullif(:days, ''), 30) || ' days')"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +57,19 @@ class Question:
     chart: Chart | None = None
 
 
-def _usage(by: str, *, where: str = "", order: str = "calls DESC", limit: str = " LIMIT 50") -> str:
+def _usage(by: str, table: str, *, order: str = "total_tokens DESC", limit: str = " LIMIT 50") -> str:
+    """Of the daily sums, which are there at once however many calls there were."""
     return f"""SELECT {by},
-       count(*) AS calls,
-       count(error_type) AS errors,
+       sum(calls) AS calls,
+       sum(errors) AS errors,
        sum(input_tokens) AS input_tokens,
        sum(output_tokens) AS output_tokens,
        sum(total_tokens) AS total_tokens,
-       {_DOLLARS} AS dollars,
-       round(100.0 * count(CASE WHEN usage_source IN ('estimated', 'partial') THEN 1 END) / count(*), 1)
-         AS percent_estimated
-FROM calls
-WHERE {_SINCE}{where}
-GROUP BY {by.partition(" AS ")[0]}
+       round(sum(CAST(cost AS REAL)), 6) AS dollars,
+       round(100.0 * sum(estimated_calls) / sum(calls), 1) AS percent_estimated
+FROM {table}
+WHERE {_DAYS_SINCE}
+GROUP BY {by}
 ORDER BY {order}{limit}"""  # noqa: S608 - all of it stands in this file
 
 
@@ -83,28 +83,29 @@ LIMIT 100"""  # noqa: S608 - likewise
 
 
 _DAYS = "Of the last 30 days, or as many as you say."
+_SUMS = f"{_DAYS} Days end at midnight UTC; calls that were pruned since are counted too."
 
 QUESTIONS = (
     Question("newest_calls", "Newest calls", _DAYS, _calls("started_at DESC, id DESC")),
     Question(
         "tokens_by_day",
         "Usage by day",
-        f"{_DAYS} Days end at midnight UTC.",
-        _usage("substr(started_at, 1, 10) AS day", order="day", limit=""),
+        _SUMS,
+        _usage("day", "daily_consumer_usage", order="day", limit=""),
         Chart("columns", "day", ("input_tokens", "output_tokens")),
     ),
     Question(
         "tokens_by_model",
         "Usage by model",
-        _DAYS,
-        _usage("request_model", order="total_tokens DESC"),
+        _SUMS,
+        _usage("request_model", "daily_model_usage"),
         Chart("bars", "request_model", ("total_tokens",), " tokens"),
     ),
     Question(
         "tokens_by_consumer",
         "Usage by consumer",
-        _DAYS,
-        _usage("consumer", order="total_tokens DESC"),
+        _SUMS,
+        _usage("consumer", "daily_consumer_usage"),
         Chart("bars", "consumer", ("total_tokens",), " tokens"),
     ),
     Question(
@@ -123,10 +124,10 @@ QUESTIONS = (
     Question(
         "errors_by_kind",
         "Errors by kind",
-        _DAYS,
-        f"""SELECT error_type, http_status, provider_name, request_model, count(*) AS calls, max(started_at) AS last
-FROM calls
-WHERE {_SINCE} AND error_type IS NOT NULL
+        _SUMS,
+        f"""SELECT error_type, http_status, provider_name, request_model, sum(calls) AS calls, max(day) AS last_day
+FROM daily_model_usage
+WHERE {_DAYS_SINCE} AND error_type IS NOT NULL
 GROUP BY error_type, http_status, provider_name, request_model
 ORDER BY calls DESC
 LIMIT 50""",  # noqa: S608 - likewise
@@ -147,23 +148,27 @@ ORDER BY hour""",  # noqa: S608 - likewise
     Question(
         "estimated_share",
         "What we counted ourselves",
-        f"{_DAYS} The provider's own count, our estimate, or nobody's, by model.",
-        f"""SELECT request_model, usage_source, count(*) AS calls, sum(total_tokens) AS tokens,
-       round(100.0 * count(*) / sum(count(*)) OVER (PARTITION BY request_model), 1) AS percent_of_model
-FROM calls
-WHERE {_SINCE}
-GROUP BY request_model, usage_source
-ORDER BY request_model, calls DESC""",  # noqa: S608 - likewise
+        f"{_SUMS} Here are calls whose tokens the provider didn't say, or not in full, by model.",
+        f"""SELECT provider_name, request_model, sum(calls) AS calls, sum(estimated_calls) AS estimated_calls,
+       round(100.0 * sum(estimated_calls) / sum(calls), 1) AS percent_estimated
+FROM daily_model_usage
+WHERE {_DAYS_SINCE}
+GROUP BY provider_name, request_model
+HAVING sum(estimated_calls) > 0
+ORDER BY estimated_calls DESC
+LIMIT 50""",  # noqa: S608 - likewise
+        Chart("bars", "request_model", ("percent_estimated",), " %"),
     ),
     Question(
         "cache_share",
         "Input read from caches",
-        _DAYS,
+        _SUMS,
         f"""SELECT request_model, sum(input_tokens) AS input_tokens, sum(cache_read_input_tokens) AS read_from_cache,
        round(100.0 * sum(cache_read_input_tokens) / sum(input_tokens), 1) AS percent_cached
-FROM calls
-WHERE {_SINCE} AND input_tokens > 0
+FROM daily_model_usage
+WHERE {_DAYS_SINCE}
 GROUP BY request_model
+HAVING sum(input_tokens) > 0
 ORDER BY read_from_cache DESC
 LIMIT 50""",  # noqa: S608 - likewise
         Chart("bars", "request_model", ("percent_cached",), " %"),
