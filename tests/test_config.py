@@ -88,10 +88,21 @@ def test_a_missing_token_file_stops_the_start_on_loopback_too(tmp_path: Path) ->
 
 
 def test_a_token_never_shows_in_an_error_or_in_print() -> None:
-    assert "secret" not in repr(load(token="secret"))
+    assert "hush" not in repr(load(token="hush", redact_key="hush" * 4))
     with pytest.raises(ConfigError) as refusal:
-        load(token="secret", port="x")
-    assert "secret" not in str(refusal.value)
+        load(token="hush", redact_key="hush" * 4, port="x")
+    assert "hush" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("written", ["secrets,email", "secrets, email", '["secrets", "email"]'])
+def test_a_list_in_the_environment_has_commas_or_is_json(written: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLMTOKEN_REDACT", written)
+    assert load().redact == ("secrets", "email")
+
+
+def test_nothing_is_redacted_when_the_list_is_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLMTOKEN_REDACT", "")
+    assert load().redact == ()
 
 
 @pytest.mark.parametrize(

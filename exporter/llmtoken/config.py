@@ -21,6 +21,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, PlainSerializer, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     SettingsError,
@@ -56,6 +57,16 @@ def shown_age(value: timedelta) -> str:
     return f"{seconds // _UNITS[unit]}{unit}"
 
 
+def _names(value: Any) -> Any:
+    """A list as the environment has it: with commas between, or as JSON."""
+    if not isinstance(value, str):
+        return value
+    if value.lstrip().startswith("["):
+        return json.loads(value)
+    return [name.strip() for name in value.split(",") if name.strip()]
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)]
 Age = Annotated[timedelta, BeforeValidator(age), PlainSerializer(shown_age)]
 
 
@@ -84,6 +95,24 @@ class Settings(BaseSettings):
     max_request_bytes: int = Field(64 * MIB, ge=1024, description="Largest report request, as sent and unpacked.")
     max_body_bytes: int = Field(64 * MIB, ge=1024, description="Largest captured body after decompression.")
     capture_bodies: Literal["full", "none"] = Field("full", description="Keep bodies in the audit, or only count them.")
+
+    redact: Names = Field(
+        ("secrets",),
+        description="What is taken out of every text before it is stored: sets (`secrets`, `pii`) and rules (`email`, "
+        "`jwt`, …) of docs/privacy.md. Empty: nothing.",
+    )
+    redact_patterns: dict[str, str] = Field(
+        {},
+        max_length=50,
+        description="Patterns of your own, a name and a regular expression (RE2) each; of one with a group, the group "
+        "is taken out. A table in the file, a JSON object in the environment.",
+    )
+    redact_key: SecretStr | None = Field(
+        None,
+        min_length=16,
+        description="Secret by which a consumer whose name is redacted gets a name of its own, always the same. "
+        "Without it all of them are one.",
+    )
 
     retain_bodies: Age | None = Field(
         None, ge=timedelta(minutes=1), description="Delete bodies of calls that are older, such as `30d` or `12h`."

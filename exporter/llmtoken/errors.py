@@ -20,6 +20,10 @@ LlmtokenError
 
 from __future__ import annotations
 
+import logging
+import traceback
+from pathlib import PurePath
+
 
 class LlmtokenError(Exception):
     """Base of all our errors: a message (what, where) and a hint (how to mend it)."""
@@ -98,3 +102,18 @@ class NotFound(LlmtokenError):
 
 class Unauthorized(LlmtokenError):
     """The request doesn't carry a valid token."""
+
+
+def where(error: BaseException) -> str:
+    """An error's kind and the places that it came through, innermost first. Not its words: they may quote a prompt."""
+    frames = traceback.extract_tb(error.__traceback__)[-6:]
+    places = " < ".join(f"{PurePath(frame.filename).name}:{frame.lineno}" for frame in reversed(frames))
+    return f"{type(error).__name__} at {places or 'an unknown place'}"
+
+
+def tell(log: logging.Logger, error: BaseException, message: str, *args: object) -> None:
+    """Log a defect of ours, without a word of what was being read.
+
+    The error itself goes along as the record's `defect`, for those who may see it.
+    """
+    log.error(f"{message}: %s", *args, where(error), extra={"defect": error})  # noqa: G004 - written by us

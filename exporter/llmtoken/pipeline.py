@@ -23,10 +23,11 @@ from llmtoken.audit import Audit, Check, Indexer, Pruner, Rules
 from llmtoken.call import Call
 from llmtoken.config import Settings
 from llmtoken.count import Calibration, Counter, TokenizerFiles
-from llmtoken.errors import LlmtokenError, QueueFull, StorageUnavailable
+from llmtoken.errors import LlmtokenError, QueueFull, StorageUnavailable, tell
 from llmtoken.metrics import Metrics
 from llmtoken.payload import Content
 from llmtoken.reading import PROBLEMS, Reading, read, warm_up
+from llmtoken.redact import Redactor
 from llmtoken.report import Rejected, Source
 
 log = logging.getLogger(__name__)
@@ -79,6 +80,8 @@ class Pipeline:
         self._calibration = Calibration(audit.lessons())
         tokenizers = TokenizerFiles(settings.tokenizers)
         self._counter = Counter(tokenizers, self._calibration)
+        key = settings.redact_key
+        self._redactor = Redactor(settings.redact, settings.redact_patterns, key.get_secret_value() if key else "")
         self._lock = threading.Lock()
         self._waiting_reports = 0
         self._waiting_bytes = 0
@@ -109,6 +112,7 @@ class Pipeline:
         )
         for problem in (*PROBLEMS, _LEDGER):
             metrics.parse_failures(problem, 0)  # shown at 0, so that the first one is an increase
+        metrics.redacted(dict.fromkeys(self._redactor.rules, 0), failures=0)
 
     def start(self) -> None:
         """Start the threads."""
@@ -190,12 +194,14 @@ class Pipeline:
                 if content.ledger_problem is not None:
                     log.warning("A plugin's ledger is ignored: %s", content.ledger_problem)
                     self._metrics.parse_failures(_LEDGER)
-                job.readings = [read(report, self._settings, self._counter) for report in content.reports]
+                job.readings = [
+                    read(report, self._settings, self._counter, self._redactor) for report in content.reports
+                ]
             except LlmtokenError as error:
                 self._metrics.reports(rejected=1)
                 self._finish([(job, error)])
-            except Exception as error:
-                log.exception("A payload could not be read")
+            except Exception as error:  # noqa: BLE001 - told
+                tell(log, error, "A payload could not be read")
                 self._metrics.parse_failures("defect")
                 self._finish([(job, error)])
             else:
@@ -216,8 +222,8 @@ class Pipeline:
                 log.error("The audit could not be written, %d payloads refused: %s", len(group), error)  # noqa: TRY400
                 self._metrics.commit_failed()
                 self._finish((job, error) for job in group)
-            except Exception as error:
-                log.exception("A commit went wrong, %d payloads refused", len(group))
+            except Exception as error:  # noqa: BLE001 - told
+                tell(log, error, "A commit went wrong, %d payloads refused", len(group))
                 self._metrics.commit_failed()
                 self._metrics.parse_failures("defect")
                 self._finish((job, error) for job in group)
@@ -264,6 +270,8 @@ class Pipeline:
             for seen in reading.comparisons:
                 self._metrics.estimated(call, seen.token_type, seen.ratio)
             self._calibration.learn(reading.comparisons)
+            if reading.redactions or reading.unredacted:
+                self._metrics.redacted(reading.redactions, failures=int(reading.unredacted))
 
     def _take_ledgers(self, group: Sequence[_Job]) -> None:
         """Only now: a report that isn't committed hasn't arrived, and comes again with all that it tells."""
@@ -276,8 +284,8 @@ class Pipeline:
             self._calibration.keep(self._audit.keep, least=least)
         except StorageUnavailable as error:
             log.warning("What was learned about counting is kept later: %s", error)
-        except Exception:
-            log.exception("What was learned about counting could not be kept")
+        except Exception as error:  # noqa: BLE001 - told
+            tell(log, error, "What was learned about counting could not be kept")
             self._metrics.parse_failures("defect")
 
     # ── Bounds ──────────────────────────────────────────────────────────────────────────

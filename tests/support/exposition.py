@@ -52,6 +52,7 @@ def filled() -> Iterator[Counting]:
         metrics.record([call(request_model="one-too-many", consumer="carol")])
         metrics.reports(accepted=8, duplicates=2, rejected=1)
         metrics.parse_failures("not_json")
+        metrics.redacted({"email": 2, "openai_key": 1}, failures=1)
         metrics.estimated(CALLS[0], "output", 0.98)
         metrics.plugin([Source(boot="a", sequence=1, dropped=4, dropped_by={"queue_full": 3}, failed=2)])
         metrics.committed(0.02, 8)

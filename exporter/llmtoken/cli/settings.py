@@ -12,11 +12,13 @@ from rich.table import Column, Table
 from llmtoken import config as configuration
 from llmtoken.cli.console import err, out
 from llmtoken.config import CONFIG_VARIABLE, Settings, variable, without_password
+from llmtoken.redact import Redactor
 
 
 def show(config: Path | None, *, as_json: bool) -> None:
     """Print every setting with its effective value and origin. Raises `ConfigError` when one is wrong."""
     settings, origins = configuration.load(config), configuration.origins(config)
+    Redactor(settings.redact, settings.redact_patterns)  # says what is wrong with them
     values = settings.model_dump(mode="json")  # masks the secrets
     values["database"] = without_password(settings.database)
     rows = {name: {"value": values[name], "source": origin} for name, origin in origins.items()}
@@ -120,6 +122,21 @@ On a loopback address no token is needed. On any other, both are: the one that r
 (`token`, `token_file`) and the one that audit reads carry (`read_token`, `read_token_file`). They are
 separate, so that a proxy that reports can't read. A file holds one token a line and all of them are valid,
 so a token is replaced without a gap: add the new one, restart, move the senders over, take the old one out.
+
+## Redaction
+
+`secrets` are redacted unless you say otherwise. With personal data, a pattern of your own, and consumers that are called
+by their e-mail address but shall stay apart:
+
+```toml
+redact = ["secrets", "pii"]
+redact_key = "at least sixteen characters"
+
+[redact_patterns]
+customer_number = '\bKD-[0-9]{{8}}\b'
+```
+
+Rules, where they look and what they can't see: [privacy.md](privacy.md).
 
 ## Kubernetes
 

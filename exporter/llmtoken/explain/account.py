@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -125,7 +126,9 @@ def _logged() -> Iterator[list[str]]:
 
     class Listener(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            told.append(self.format(record))
+            text = self.format(record)
+            defect = getattr(record, "defect", None)
+            told.append("\n".join([text, *traceback.format_exception(defect)]) if defect else text)
 
     logger, listener = logging.getLogger("llmtoken"), Listener(logging.WARNING)
     propagated = logger.propagate

@@ -27,6 +27,7 @@ OUTCOME = "llmtoken.report.outcome"
 PROBLEM = "llmtoken.parse.problem"
 DIMENSION = "llmtoken.dimension"
 REASON = "reason"
+RULE = "llmtoken.redaction.rule"
 
 OUTCOMES = ("accepted", "duplicate", "rejected")
 
@@ -50,6 +51,7 @@ ATTRIBUTES = {
     DIMENSION: "Which attribute's names ran over: `model`, `consumer`, `provider`, `operation`, `error`, `problem`.",
     REASON: "Why a report was lost, from a small fixed vocabulary: see docs/report.md. `unknown` when its plugin "
     "didn't say, `other` when it said something that we don't know.",
+    RULE: "Which rule found something: a name of docs/privacy.md, or one of `redact_patterns`.",
 }
 """Every attribute with its meaning. Unknown values leave the attribute out."""
 
@@ -261,6 +263,22 @@ PARSE_FAILURES = Instrument(
     attributes=(PROBLEM,),
     example="What providers changed: sum by (llmtoken_parse_problem) (increase(llmtoken_parse_failures_total[1h])) > 0",
 )
+REDACTIONS = Instrument(
+    name="llmtoken.redactions",
+    kind="counter",
+    unit="{finding}",
+    description="Findings that were taken out of calls before they were stored, such as API keys in prompts.",
+    attributes=(RULE,),
+    example="What clients send that they shouldn't: sum by (llmtoken_redaction_rule) "
+    "(increase(llmtoken_redactions_total[24h])) > 0",
+)
+REDACTION_FAILURES = Instrument(
+    name="llmtoken.redaction.failures",
+    kind="counter",
+    unit="{call}",
+    description="Calls of which only the numbers were stored, because something in their texts could not be redacted.",
+    example="Whether any lost its texts: increase(llmtoken_redaction_failures_total[1h]) > 0",
+)
 ESTIMATE_RATIO = Instrument(
     name="llmtoken.estimate.ratio",
     kind="histogram",
@@ -414,6 +432,8 @@ INSTRUMENTS = (
     MISSING_REPORTS,
     LATE_REPORTS,
     PARSE_FAILURES,
+    REDACTIONS,
+    REDACTION_FAILURES,
     ESTIMATE_RATIO,
     OVERFLOW,
     TOKENIZER_FAILURES,

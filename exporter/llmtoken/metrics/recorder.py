@@ -111,6 +111,8 @@ class Metrics:
         self._plugin_dropped = self._counter(instruments.PLUGIN_DROPPED)
         self._plugin_failed = self._counter(instruments.PLUGIN_FAILED)
         self._parse_failures = self._counter(instruments.PARSE_FAILURES)
+        self._redactions = self._counter(instruments.REDACTIONS)
+        self._redaction_failures = self._counter(instruments.REDACTION_FAILURES)
         self._estimate_ratio = self._histogram(instruments.ESTIMATE_RATIO)
         self._overflow = self._counter(instruments.OVERFLOW)
         self._commit_duration = self._histogram(instruments.COMMIT_DURATION)
@@ -166,6 +168,12 @@ class Metrics:
         if label == OTHER:
             self._overflow.add(n, {instruments.DIMENSION: "problem"})
         self._parse_failures.add(n, {instruments.PROBLEM: label})
+
+    def redacted(self, counts: Mapping[str, int], *, failures: int) -> None:
+        """Count what was taken out of a call by rule, and calls that lost their texts."""
+        for rule, count in counts.items():
+            self._redactions.add(count, {instruments.RULE: rule})
+        self._redaction_failures.add(failures)
 
     def estimated(self, call: Call, token_type: Literal["input", "output"], ratio: float) -> None:
         """Note how an estimate of a call compares with what was reported: their ratio, 1 being exact."""
