@@ -15,7 +15,6 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 from extract import CASES, chat, report
-
 from llmtoken import config, reading
 from llmtoken.count import Counter
 from llmtoken.redact import Redactor

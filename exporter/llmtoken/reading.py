@@ -46,7 +46,7 @@ class Reading(msgspec.Struct, frozen=True):
     record: Record
     problems: tuple[str, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
-    redactions: Mapping[str, int] = field(default_factory=dict)
+    redactions: Mapping[str, int] = {}
     """How often each rule found something in the record, which is without it."""
     unredacted: bool = False
     """Whether the record has lost its texts, because something in them could not be redacted."""

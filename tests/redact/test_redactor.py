@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 import json
 import logging
-from dataclasses import asdict, replace
 from typing import Any, NoReturn
 
 import pytest
+from msgspec.structs import asdict, replace
 
 from llmtoken import config, reading
 from llmtoken.call import Record
@@ -16,10 +16,10 @@ from llmtoken.count import Calibration, Counter
 from llmtoken.decode import decode
 from llmtoken.redact import Redacted, Redactor
 from llmtoken.report import Report
-from redact.planted import SHAPES, pem
 from support.calls import call
 from support.captured import message
 from support.exchanges import exchange, ndjson, sse
+from support.planted import SHAPES, pem
 
 KEY = SHAPES["openai_key"][0]
 MARKER = "[redacted:openai_key]"

@@ -6,7 +6,7 @@ import pytest
 
 from llmtoken.redact.rules import RULES, SETS
 from llmtoken.redact.search import Search, marker
-from redact.planted import SHAPES
+from support.planted import SHAPES
 
 HARMLESS = [
     "It costs 1,234,567.89 euros on 2024-01-15 at 10:30:00, order 20240115-000123, build 1.22.3333.4",

@@ -125,8 +125,8 @@ so a token is replaced without a gap: add the new one, restart, move the senders
 
 ## Redaction
 
-`secrets` are redacted unless you say otherwise. With personal data, a pattern of your own, and consumers that are called
-by their e-mail address but shall stay apart:
+`secrets` are redacted unless you say otherwise. With personal data, a pattern of your own, and consumers that are
+called by their e-mail address but shall stay apart:
 
 ```toml
 redact = ["secrets", "pii"]

@@ -12,9 +12,11 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
+
+from msgspec.structs import replace
 
 from llmtoken.call import Call, Record
 from llmtoken.errors import tell
@@ -32,12 +34,14 @@ FAILED = "failed"
 _OURS = frozenset({"aborted", "usage_source", "price_version"})
 """Texts that nobody but us writes."""
 
-_TEXTS = tuple(field.name for field in fields(Call) if str(field.type).startswith("str") and field.name not in _OURS)
+_TEXTS = tuple(name for name, kind in Call.__annotations__.items() if kind.startswith("str") and name not in _OURS)
 
 _texts_of = attrgetter(*_TEXTS)
 
 _TOKEN_BYTES = re.compile(rb'("bytes"\s*:\s*)\[[0-9,\s]*\]')
 """What tokens with their probabilities are once more, as numbers."""
+
+_FORM = re.compile(rb"[^\s{\[\"]*\Z")
 
 _REACH = 8192
 """Characters within which the parts of a finding stand on both sides of a cut."""
@@ -102,7 +106,7 @@ class Redactor:
         told = [*_said(record.call)]
         for text, body in ((record.request_body, exchange.request), (record.response_body, exchange.response)):
             if text:
-                if body.encoded or body.truncated:
+                if body.encoded or body.truncated or _is_form(body, _bytes(text[:1024])):
                     return False
                 told.append(text)
                 told.extend(_together(body))
@@ -136,6 +140,9 @@ class Redactor:
     def _inner(self, text: bytes, body: Body, counts: Counter[str]) -> bytes:
         json = body.framing == "json" and text.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[", b'"')
         structured = json or body.is_stream
+        if _is_form(body, text):  # which has plus signs for spaces
+            changed = self._search.redact(text.replace(b"+", b" "), counts, structured=False)
+            return changed.replace(b" ", b"+") if counts else text
         in_pieces = structured and self._in_pieces(body)
         # In a stream a finding goes on in the next piece, and what a piece has of it may look whole. The messages
         # of a list are apart: what is whole in one of them doesn't take the next one's first word along.
@@ -233,6 +240,13 @@ def _together(body: Body) -> Iterator[str]:
     """
     for texts in slots(_values(body)):
         yield "".join(text if len(text) <= 2 * _REACH else f"{text[:_REACH]}\n\n{text[-_REACH:]}" for text in texts)
+
+
+def _is_form(body: Body, text: bytes) -> bool:
+    """Whether this is `a=b&c=d`, which decodes to an object as JSON does."""
+    return (
+        body.framing == "json" and not body.is_stream and text[:1] not in (b"{", b"[") and _FORM.match(text) is not None
+    )
 
 
 def _values(body: Body) -> Iterable[Any]:

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 Span = tuple[int, int]
 
-_ESCAPE = re.compile(rb'\\+(?:u([0-9a-fA-F]{4})|([nrt/"]))?|%([2-7][0-9a-fA-F])')
-_CODE = re.compile(rb"\\u([0-9a-fA-F]{4})|%([2-7][0-9a-fA-F])")
+_PERCENT = rb"%(0[9AaDd]|[2-9a-fA-F][0-9a-fA-F])"
+_ESCAPE = re.compile(rb'\\+(?:u([0-9a-fA-F]{4})|([nrt/"]))?|' + _PERCENT)
+_CODE = re.compile(rb"\\u([0-9a-fA-F]{4})|" + _PERCENT)
 _PLAIN = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"/": b"/", b'"': b'"'}
 
 
@@ -93,7 +94,7 @@ def unescaped_view(text: bytes) -> View:
         add(text[done : match.start()], done, match.start())
         code, plain, percent = match.groups()
         if code or percent:
-            add(_character(code or percent), *match.span())
+            add(_character(code, percent), *match.span())
         else:
             add(_PLAIN[plain] if plain else b"\\", *match.span())
         done = match.end()
@@ -110,8 +111,9 @@ def through(views: Iterable[View], start: int, end: int) -> Iterator[Span]:
 
 
 def _decoded(match: re.Match[bytes]) -> bytes:
-    return _character(match[1] or match[2])
+    return _character(match[1], match[2])
 
 
-def _character(code: bytes) -> bytes:
-    return chr(int(code, 16)).encode("utf-8", "replace")
+def _character(code: bytes | None, percent: bytes | None) -> bytes:
+    """JSON names a character, an address each of its bytes."""
+    return chr(int(code, 16)).encode("utf-8", "replace") if code else bytes([int(percent or b"", 16)])

@@ -107,3 +107,14 @@ def shapes(seed: int) -> dict[str, list[str]]:
 
 
 SHAPES = shapes(1)
+
+
+def cores(rule: str, secret: str) -> list[str]:
+    """What of a secret must not be found anywhere: all of it, or the part that lets somebody in."""
+    if rule == "private_key":
+        return [line for line in secret.splitlines() if not line.startswith("-----")]
+    if rule == "url_password":
+        return [secret.partition("@")[0].rpartition(":")[2]]
+    if rule in ("aws_secret_key", "azure_key", "authorization"):
+        return [secret.replace("=", " ", 1).split()[-1]]
+    return [secret]
