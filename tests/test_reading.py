@@ -122,6 +122,24 @@ def test_the_collector_may_refuse_to_keep_bodies_whatever_the_plugin_says() -> N
     assert (record.request_body, record.call.input_tokens) == (None, 10)
 
 
+def test_a_reply_that_was_not_captured_has_an_unknown_number_of_tokens_and_not_none() -> None:
+    uncaptured = {"request_truncated": True, "response_truncated": True, "capture_bodies": "never"}
+    call = reading.read(
+        report(request_body="", response_body="", response_bytes=700, **uncaptured), SETTINGS
+    ).record.call
+    assert (call.input_tokens, call.output_tokens, call.usage_source) == (None, None, "unknown")
+
+
+@pytest.mark.parametrize(
+    ("consumer", "kept"), [("hr", False), ("legal-emea", False), ("legal", True), ("sales", True), (None, True)]
+)
+def test_bodies_of_private_consumers_are_counted_and_dropped(consumer: str | None, kept: bool) -> None:
+    settings = config.load(None, private_consumers=("hr", "legal-*"))
+    record = reading.read(report(USAGE, consumer=consumer), settings).record
+    assert (record.request_body is not None, record.response_body is not None) == (kept, kept)
+    assert record.call.input_tokens == 10
+
+
 def test_a_defect_of_ours_still_gives_an_honest_record(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object, **__: object) -> NoReturn:
         raise RuntimeError("a defect")

@@ -96,6 +96,11 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(64 * MIB, ge=1024, description="Largest captured body after decompression.")
     capture_bodies: Literal["full", "none"] = Field("full", description="Keep bodies in the audit, or only count them.")
 
+    private_consumers: Names = Field(
+        (),
+        description="Patterns (`*` and `?`) of consumers whose bodies are never stored. Their calls are counted like "
+        "all others.",
+    )
     redact: Names = Field(
         ("secrets",),
         description="What is taken out of every text before it is stored: sets (`secrets`, `pii`) and rules (`email`, "

@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 
 import msgspec
 from msgspec.structs import replace
@@ -164,6 +165,9 @@ def _count(
     report: Report, extraction: Extraction, counter: Counter
 ) -> tuple[Inference, tuple[Comparison, ...], tuple[str, ...]]:
     """The inference with its usage filled, comparisons when it is their turn, and what went wrong."""
+    if report.response_truncated and not report.response_body:
+        # Of a reply that nobody captured it isn't known that it said nothing.
+        extraction = replace(extraction, completion=lambda: None)
     try:
         inference = counter.complete(extraction)
         # Of a request that was captured in part the texts are not all there.
@@ -176,4 +180,6 @@ def _count(
 
 
 def _keeps_bodies(report: Report, settings: Settings) -> bool:
-    return settings.capture_bodies == "full" and report.capture_bodies in (None, "full")
+    if settings.capture_bodies != "full" or report.capture_bodies not in (None, "full"):
+        return False
+    return not any(fnmatchcase(report.consumer or "", pattern) for pattern in settings.private_consumers)

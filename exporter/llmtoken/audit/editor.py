@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import Connection
@@ -29,8 +29,33 @@ class Editor(Reader):
 
         Raises `StorageUnavailable`; what was done by then stays done.
         """
-        store = retention.Store(self._reading, self._changing, self._give_back)
-        return retention.prune(store, rules, pause=pause, advanced=advanced)
+        return retention.prune(self._store, rules, pause=pause, advanced=advanced)
+
+    def forget(
+        self,
+        consumers: Collection[str],
+        *,
+        pause: Callable[[float], bool],
+        advanced: Callable[[Progress], None] | None = None,
+    ) -> Summary:
+        """Delete all bodies of these consumers, and what the file would still show of them; see `prune`.
+
+        A SQLite file has zeros in their place when this returns. Its write-ahead log loses them likewise, unless
+        somebody else is reading: then with the next checkpoint.
+        """
+        self._connections.overwrite_deleted()
+        summary = retention.forget(self._store, consumers, pause=pause, advanced=advanced)
+        self._connections.checkpoint()
+        return summary
+
+    def forgettable(self, consumers: Collection[str]) -> int:
+        """How many calls `forget` would take the bodies of."""
+        with self._reading() as connection:
+            return retention.forgettable(connection, consumers)
+
+    @property
+    def _store(self) -> retention.Store:
+        return retention.Store(self._reading, self._changing, self._give_back)
 
     def preview_prices(self, which: Filter, price: Pricer, *, advanced: Advanced | None = None) -> Repricing:
         """What `reprice` would change; see `llmtoken.audit.reprice`. Raises `StorageUnavailable`."""

@@ -350,6 +350,22 @@ def prune(
 
 
 @audit_app.command()
+def forget(
+    *,
+    consumer: Annotated[str, typer.Option(help="Whose bodies to delete, as the audit calls it.", metavar="NAME")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say how many there are.")] = False,
+    database: Database = None,
+    config: ConfigFile = None,
+    as_json: Json = False,
+) -> None:
+    """Delete what a consumer sent and got, also while a collector runs. Numbers stay, and a proof of the deletion."""
+    from llmtoken.cli.forget import forget as run
+    from llmtoken.config import load
+
+    run(load(config, database=database), consumer, dry_run=dry_run, as_json=as_json)
+
+
+@audit_app.command()
 def reprice(
     *,
     since: Annotated[str | None, typer.Option(help="Calls that came in then or later: a date, a time, or 7d.")] = None,
