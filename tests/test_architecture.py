@@ -17,7 +17,7 @@ LAYERS = [
     {"redact", "timing", "totals"},
     {"extract"},
     {"count", "pricing"},
-    {"audit", "metrics", "payload", "reading"},
+    {"audit", "guard", "metrics", "payload", "reading"},
     {"pipeline"},
     {"landing"},
     {"explain", "export", "replay", "server"},
@@ -43,17 +43,26 @@ DOMAIN = {
     "extract",
     "count",
 }
+ABOVE = {
+    "pricing",
+    "audit",
+    "guard",
+    "metrics",
+    "payload",
+    "reading",
+    "pipeline",
+    "landing",
+    "server",
+    "replay",
+    "explain",
+    "export",
+    "conversation",
+}
 MUST_NOT_KNOW = {
-    "fastapi": DOMAIN
-    | {"pricing", "audit", "metrics", "payload", "reading", "pipeline", "replay", "explain", "conversation", "export"},
-    "starlette": DOMAIN
-    | {"pricing", "audit", "metrics", "payload", "reading", "pipeline", "replay", "explain", "conversation", "export"},
-    "sqlalchemy": DOMAIN
-    | {"pricing", "metrics", "payload", "reading", "pipeline", "landing", "server", "replay", "explain"}
-    | {"conversation", "export"},
-    "opentelemetry": DOMAIN
-    | {"pricing", "audit", "payload", "reading", "pipeline", "landing", "server", "replay", "explain"}
-    | {"conversation", "export"},
+    "fastapi": DOMAIN | ABOVE - {"landing", "server"},
+    "starlette": DOMAIN | ABOVE - {"landing", "server"},
+    "sqlalchemy": DOMAIN | ABOVE - {"audit"},
+    "opentelemetry": DOMAIN | ABOVE - {"metrics"},
 }
 
 

@@ -13,6 +13,7 @@ import pytest
 from llmtoken import config, reading
 from llmtoken.count import Calibration, Counter, encodings
 from llmtoken.report import Report
+from support.canary import CANARY
 
 SETTINGS = config.load()
 
@@ -23,7 +24,9 @@ def report(usage: dict[str, int] | None = None, **fields: Any) -> Report:
     if usage:
         reply["usage"] = usage
     given = {
-        "request_body": json.dumps({"model": "gpt-4o", "messages": [{"role": "user", "content": "Say hello."}]}),
+        "request_body": json.dumps(
+            {"model": "gpt-4o", "messages": [{"role": "user", "content": "Say hello."}], "user": CANARY}
+        ),
         "response_body": json.dumps(reply),
         "elapsed_time": 1.0,
         "request_id": "r1",

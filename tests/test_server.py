@@ -11,19 +11,22 @@ from typing import Any
 import pytest
 
 from llmtoken.errors import StorageUnavailable
+from support.canary import CANARY
 from support.collector import Collector, running, wait_for
 
+WRITE, READ = f"{CANARY}-write", f"{CANARY}-read"
 CHAT = {
     "method": "POST",
     "path": "/v1/chat/completions",
     "host": "api.openai.com",
     "status": 200,
-    "request_body": json.dumps({"model": "gpt-4o", "messages": [{"role": "user", "content": "Hi"}]}),
+    "request_body": json.dumps({"model": "gpt-4o", "messages": [{"role": "user", "content": "Hi"}], "user": CANARY}),
     "response_body": json.dumps(
         {
             "id": "chatcmpl-1",
             "object": "chat.completion",
             "model": "gpt-4o-2024-08-06",
+            "system_fingerprint": CANARY,
             "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "Hello!"}}],
             "usage": {"prompt_tokens": 8, "completion_tokens": 2, "total_tokens": 10},
         }
@@ -267,11 +270,11 @@ def test_the_metrics_say_how_much_may_wait_and_how_much_room_is_left(tmp_path: P
 
 @pytest.fixture
 def guarded(tmp_path: Path) -> Iterator[Collector]:
-    with running(tmp_path, token="write-me", read_token="read-me") as collector:
+    with running(tmp_path, token=WRITE, read_token=READ) as collector:
         yield collector
 
 
-@pytest.mark.parametrize("given", [None, "", "Bearer", "Bearer wrong", "Basic write-me", "Bearer read-me", "bearer é"])
+@pytest.mark.parametrize("given", [None, "", "Bearer", "Bearer wrong", f"Basic {WRITE}", f"Bearer {READ}", "bearer é"])
 def test_a_report_without_the_right_token_is_refused(guarded: Collector, given: str | None) -> None:
     headers = {} if given is None else {"authorization": given.encode()}
     answer = guarded.client.post("/api/report", json=chat(), headers=headers)
@@ -280,16 +283,16 @@ def test_a_report_without_the_right_token_is_refused(guarded: Collector, given: 
 
 
 def test_a_report_with_the_token_is_taken(guarded: Collector) -> None:
-    assert guarded.report(chat(), authorization="Bearer write-me").status_code == 200
+    assert guarded.report(chat(), authorization=f"Bearer {WRITE}").status_code == 200
 
 
 def test_the_audit_is_read_with_the_read_token_only(guarded: Collector) -> None:
-    guarded.report(chat(request_id="a"), authorization="Bearer write-me")
+    guarded.report(chat(request_id="a"), authorization=f"Bearer {WRITE}")
     status = {
         token: guarded.client.get("/api/calls/a", headers={"authorization": f"Bearer {token}"}).status_code
-        for token in ("write-me", "read-me")
+        for token in (WRITE, READ)
     }
-    assert status == {"write-me": 401, "read-me": 200}
+    assert status == {WRITE: 401, READ: 200}
 
 
 # ── The rest ────────────────────────────────────────────────────────────────────────────

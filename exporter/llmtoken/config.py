@@ -90,8 +90,20 @@ class Settings(BaseSettings):
     token_file: Path | None = Field(None, description="File with ingest tokens, one a line; all are valid.")
     read_token: SecretStr | None = Field(None, description="Bearer token that audit reads must carry.")
     read_token_file: Path | None = Field(None, description="File with read tokens, one a line; all are valid.")
+    metrics_token: SecretStr | None = Field(
+        None, description="Bearer token that `/metrics` must be asked with. Without one anybody may who can connect."
+    )
+    metrics_token_file: Path | None = Field(None, description="File with such tokens, one a line; all are valid.")
     insecure: bool = Field(False, description="Listen on an open address without tokens. Don't.")
 
+    max_connections: int = Field(
+        1000, ge=8, le=100_000, description="Connections at a time; a quarter of them from one address."
+    )
+    max_requests_per_second: float = Field(
+        500,
+        gt=0,
+        description="Requests that one address may make, four times as many at once. Reports have a queue instead.",
+    )
     max_request_bytes: int = Field(64 * MIB, ge=1024, description="Largest report request, as sent and unpacked.")
     max_body_bytes: int = Field(64 * MIB, ge=1024, description="Largest captured body after decompression.")
     capture_bodies: Literal["full", "none"] = Field("full", description="Keep bodies in the audit, or only count them.")
@@ -213,6 +225,11 @@ class Settings(BaseSettings):
         """The valid read tokens; empty when none is asked for."""
         return _tokens(self.read_token, self.read_token_file)
 
+    @property
+    def metrics_tokens(self) -> frozenset[str]:
+        """The tokens that `/metrics` may be asked with; empty when none is asked for."""
+        return _tokens(self.metrics_token, self.metrics_token_file)
+
 
 def load(config: Path | None = None, **overrides: Any) -> Settings:
     """Read and check the settings. `overrides` (from the command line) win; `None` means not given.
@@ -283,6 +300,7 @@ def without_password(database: str) -> str:
 def _refuse_open_bind(settings: Settings) -> None:
     # The token files are read whatever the address is: a wrong path must stop the start, not the first report.
     guarded = all([settings.tokens, settings.read_tokens])
+    _ = settings.metrics_tokens
     if settings.insecure or guarded or is_loopback(settings.host):
         return
     raise ConfigError(
@@ -357,4 +375,6 @@ def _tokens(inline: SecretStr | None, file: Path | None) -> frozenset[str]:
             found.update(line.strip() for line in file.read_text("utf-8").splitlines())
         except OSError as error:
             raise ConfigError(f"Can't read the tokens in {file}: {error.strerror}", hint="check the path") from error
+        except UnicodeDecodeError as error:
+            raise ConfigError(f"The tokens in {file} aren't UTF-8", hint="write one token a line") from error
     return frozenset(found - {""})

@@ -8,6 +8,7 @@ LlmtokenError
 ├── DecodeError            a captured body can't be turned into text or events
 ├── Unavailable            we can't promise to keep a report now; try again later
 │   ├── QueueFull          … because too much is waiting
+│   ├── TooOften           … because this client has tried too often
 │   └── StorageUnavailable … because the database can't take it
 ├── DatabaseError          the database can't be opened or isn't ours
 ├── StackError             a program that `llmtoken up` runs can't start, or has died
@@ -70,6 +71,10 @@ class Unavailable(LlmtokenError):
 
 class QueueFull(Unavailable):
     """Too many reports, or too many bytes of them, are waiting for the database."""
+
+
+class TooOften(Unavailable):
+    """One client has shown wrong tokens too often."""
 
 
 class StorageUnavailable(Unavailable):

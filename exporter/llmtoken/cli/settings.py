@@ -121,7 +121,8 @@ model costs now.
 On a loopback address no token is needed. On any other, both are: the one that reports carry
 (`token`, `token_file`) and the one that audit reads carry (`read_token`, `read_token_file`). They are
 separate, so that a proxy that reports can't read. A file holds one token a line and all of them are valid,
-so a token is replaced without a gap: add the new one, restart, move the senders over, take the old one out.
+so a token is replaced without a gap: add the new one, move the senders over, take the old one out. A file is read
+again within a second of its change; one that is gone or empty changes nothing.
 
 ## Redaction
 
