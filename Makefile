@@ -59,6 +59,11 @@ lint: $(VENV)/.dev ## Check style and types, and that Traefik's interpreter can 
 	@$(BIN)/mypy
 	@GOTOOLCHAIN=local $(BIN)/go run -C tools/yaegi . $(CURDIR)/plugin
 
+.PHONY: audit
+audit: $(VENV)/.dev ## Ask the vulnerability database about every pinned package (needs the internet)
+	@$(BIN)/uv tool run pip-audit --no-deps --disable-pip -r requirements/image.txt
+	@$(BIN)/uv tool run pip-audit --no-deps --disable-pip -r requirements/dev.txt
+
 .PHONY: format
 format: $(VENV)/.dev ## Put the Python and Go sources in shape
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .
