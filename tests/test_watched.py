@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from support.canary import CANARY
 from support.needs import ROOT
 
 WAYS = {

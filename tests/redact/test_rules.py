@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from llmtoken.redact.rules import RULES, SETS
 from llmtoken.redact.search import Search, marker
+from support.needs import ROOT
 from support.planted import SHAPES
 
 HARMLESS = [
@@ -50,3 +53,9 @@ def test_what_only_looks_like_one_is_left_alone(search: Search, text: str) -> No
 @pytest.mark.parametrize("rule", RULES)
 def test_no_rule_finds_what_stands_in_a_findings_place(search: Search, rule: str) -> None:
     assert search.find(marker(rule)) == []
+
+
+def test_the_page_on_privacy_names_every_rule() -> None:
+    page = (ROOT / "docs" / "privacy.md").read_text("utf-8")
+    section = page.partition("Names of the rules")[2].partition("\n\n")[0]
+    assert set(re.findall(r"`(\w+)`", section)) == set(RULES)

@@ -103,7 +103,8 @@ def _several(slot: _Slot) -> Iterator[list[Any]]:
 
 # ── Where strings stand ─────────────────────────────────────────────────────────────────
 
-_TOKEN = re.compile(rb'"((?:[^"\\\r\n]|\\.)*+)"?|([{}\[\]:,])|([^\s{}\[\]:,"]+)')
+_TOKEN = re.compile(rb'"((?:[^"\\\r\n]|\\.)*+)"?(\s*:)?|([{}\[\]])|([0-9]+)(?![^\s,}\]])')
+"""A string, which is a name where a colon follows; a bracket; a whole number. Nothing else matters."""
 _DATA = re.compile(rb"^data: ?([^\r\n]*)", re.MULTILINE)
 
 
@@ -140,32 +141,28 @@ class _Open:
             # A name that comes again doesn't hide what came under it before.
             name = self.name if self.name not in self.value else f"{self.name}\n{len(self.value)}"
             self.value[name] = entry
-            self.name = None
 
 
 def _values(text: bytes, start: int, end: int) -> list[Any]:
     found: list[Any] = []
-    top = _Open(found)
-    open_: list[_Open] = [top]
+    inner = _Open(found)
+    around: list[_Open] = []
     for match in _TOKEN.finditer(text, start, end):
-        mark, word = match[2], match[3]
-        inner = open_[-1]
-        if mark is not None:
-            if mark in b"{[":
-                value: Any = {} if mark == b"{" else []
-                inner.take(value)
-                open_.append(_Open(value))
-            elif mark in b"}]" and len(open_) > 1:
-                open_.pop()
-        elif word is not None:
-            if word.isdigit():
-                inner.take(int(word[:18]))
+        _, colon, bracket, number = match.groups()
+        if bracket is None:
+            if colon is not None:
+                inner.name = _name(text[slice(*match.span(1))])
+            elif number is None:
+                inner.take(Leaf(*match.span(1)))
             else:
-                inner.name = None
-        elif isinstance(inner.value, dict) and inner.name is None:
-            inner.name = _name(text[slice(*match.span(1))])
-        else:
-            inner.take(Leaf(*match.span(1)))
+                inner.take(int(number[:18]))
+        elif bracket in b"{[":
+            value: Any = {} if bracket == b"{" else []
+            inner.take(value)
+            around.append(inner)
+            inner = _Open(value)
+        elif around:
+            inner = around.pop()
     return found
 
 

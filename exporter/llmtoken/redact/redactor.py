@@ -104,13 +104,16 @@ class Redactor:
         if exchange is None:
             return False
         told = [*_said(record.call)]
+        together: list[str] = []
         for text, body in ((record.request_body, exchange.request), (record.response_body, exchange.response)):
             if text:
                 if body.encoded or body.truncated or _is_form(body, _bytes(text[:1024])):
                     return False
                 told.append(text)
-                told.extend(_together(body))
-        return not self._search.may_find(_bytes("\n\n".join(told)))
+                together += _together(body)
+        if self._search.may_find(_bytes("\n\n".join(told))):
+            return False
+        return not (together and self._search.may_find(_bytes("\n\n".join(together)), files=False))
 
     # ── Bodies ──────────────────────────────────────────────────────────────────────────
 

@@ -86,13 +86,16 @@ class Search:
         self._hints.Compile()
         self._all_escapes = bool(patterns)
 
-    def may_find(self, text: bytes) -> bool:
-        """Whether `redact` might change a text: false is certain, and cheap to know."""
+    def may_find(self, text: bytes, *, files: bool = True) -> bool:
+        """Whether `redact` might change a text: false is certain, and cheap to know.
+
+        Without `files` nobody cares whether there is a text in base64: of what was put together, most looks like it.
+        """
         hints = self._hints.Match(text)
         if not hints and not (self._all_escapes and b"\\" in text):
             return False
         if hints == [len(self.rules)]:
-            return any(_text_in(match.group()) is not None for match in self._base64.finditer(text))
+            return files and any(_text_in(match.group()) is not None for match in self._base64.finditer(text))
         return True
 
     def find(self, text: bytes) -> list[Found]:
