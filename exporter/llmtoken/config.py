@@ -99,6 +99,11 @@ class Settings(BaseSettings):
     max_connections: int = Field(
         1000, ge=8, le=100_000, description="Connections at a time; a quarter of them from one address."
     )
+    max_wrong_tokens_per_minute: int = Field(
+        30,
+        ge=1,
+        description="Wrong tokens that one address may show before the routes that read don't hear it any more.",
+    )
     max_requests_per_second: float = Field(
         500,
         gt=0,

@@ -27,7 +27,7 @@ from llmtoken.pipeline import Outcome, Pipeline
 from llmtoken.server import reads
 from llmtoken.server.answers import as_json, explain_errors
 from llmtoken.server.description import EXPOSITION, HEALTHY, READY, Health, Readiness, described
-from llmtoken.server.doors import WRONG_TOKENS, bearer, shield
+from llmtoken.server.doors import bearer, shield
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ def create_app(settings: Settings, *, clock: Callable[[], float] = time.monotoni
     explain_errors(app)
     shield(app, settings)
     may_report = bearer(Tokens(lambda: settings.tokens, settings.token_file))
-    attempts = Throttle(WRONG_TOKENS / 60, WRONG_TOKENS)
+    attempts = Throttle(settings.max_wrong_tokens_per_minute / 60, settings.max_wrong_tokens_per_minute)
     may_read = Depends(bearer(Tokens(lambda: settings.read_tokens, settings.read_token_file), attempts))
     may_scrape = Depends(bearer(Tokens(lambda: settings.metrics_tokens, settings.metrics_token_file), attempts))
 

@@ -10,9 +10,6 @@ from llmtoken.config import Settings
 from llmtoken.errors import TooOften, Unauthorized
 from llmtoken.guard import SecurityHeaders, Throttle, Throttled, Tokens, client_of
 
-WRONG_TOKENS = 30
-"""How many wrong tokens a minute an address may show before it must wait."""
-
 
 def shield(app: FastAPI, settings: Settings) -> None:
     """Put rates and security headers before all routes; the last one added is the first."""
