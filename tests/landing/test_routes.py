@@ -135,6 +135,17 @@ def test_where_reading_takes_a_token_the_page_tells_no_call_and_how_to_get_one(t
         assert "secret" not in page
 
 
+def test_where_the_metrics_take_a_token_the_page_tells_no_number(tmp_path: Path) -> None:
+    with running(tmp_path, metrics_token="secret") as guarded:
+        guarded.report(report("api.openai.com", "gpt-4o", (10, 5), datetime.now(UTC)))
+        page = read(guarded)
+        assert "gpt-4o" not in page.partition("Last calls")[0]
+        assert "Requests 1" not in page
+        assert "Last report" not in page
+        assert f'curl -H "Authorization: Bearer $LLMTOKEN_METRICS_TOKEN" {guarded.url}/metrics' in page
+        assert "Database takes writes" in page
+
+
 def test_links_are_what_the_setting_says(tmp_path: Path) -> None:
     with running(tmp_path, links={"Grafana <1>": "https://grafana.example/?a=1&b=2"}) as collector:
         page = collector.client.get("/").text

@@ -78,6 +78,7 @@ class Facts:
     others: Used | None
     calls: Sequence[Mapping[str, Any]] | None
     calls_need_token: bool
+    numbers_need_token: bool
 
     @property
     def well(self) -> bool:
@@ -103,7 +104,7 @@ class Watcher:
         self._pipeline = pipeline
         self._metrics = metrics
         self._started = started
-        self._guarded = bool(settings.read_tokens)
+        self._calls_guarded, self._numbers_guarded = bool(settings.read_tokens), bool(settings.metrics_tokens)
         self._asking = threading.Lock()
         self._said: _Said | None = None
         self._not_before = float("-inf")
@@ -123,7 +124,8 @@ class Watcher:
             models=(models or [])[:MODELS],
             others=_added_up(models[MODELS:]) if models and models[MODELS:] else None,
             calls=calls,
-            calls_need_token=self._guarded,
+            calls_need_token=self._calls_guarded,
+            numbers_need_token=self._numbers_guarded,
         )
 
     def _ask(self) -> _Said:
@@ -137,8 +139,8 @@ class Watcher:
 
     def _asked(self) -> _Said:
         try:
-            rows = self._store.usage(Filter(since=_midnight()), ("model", "provider"))
-            calls = None if self._guarded else self._store.list(limit=CALLS).calls
+            rows = [] if self._numbers_guarded else self._store.usage(Filter(since=_midnight()), ("model", "provider"))
+            calls = None if self._calls_guarded else self._store.list(limit=CALLS).calls
         except StorageUnavailable:
             return None, None
         return sorted(map(_used, rows), key=lambda used: (-used.tokens, -used.calls)), calls
@@ -146,7 +148,7 @@ class Watcher:
     def _database(self) -> str:
         """Where the audit is; only which kind it is when reading it takes a token."""
         where = without_password(self._settings.database)
-        if not self._guarded:
+        if not self._calls_guarded:
             return where
         return where.partition(":")[0].partition("+")[0] if "://" in where else "SQLite"
 
@@ -155,11 +157,16 @@ class Watcher:
         limit, unbalanced = self._settings.queue_reports, self._pipeline.unbalanced
         full = self._pipeline.fullness
         writable = self._store.writable()
-        return [
+        known_to_all = [
             Part("Database", "good", "takes writes")
             if writable
             else Part("Database", "bad", "can't be written: reports are refused, and come again"),
             Part("Queue", "bad" if full > NEARLY else "good", f"{waiting:,} of {limit:,} reports wait"),
+        ]
+        if self._numbers_guarded:
+            return known_to_all
+        return [
+            *known_to_all,
             _last("Last report", doings.last_report),
             _last("Last commit", doings.last_commit),
             Part("Plugins", "bad", f"lost {doings.lost:,} reports, by their own account")

@@ -1,7 +1,7 @@
 """`GET /` and the files that it needs.
 
-The page is for everybody who may see `/metrics`, so it says no more than that does. The last calls are
-of the audit: they are on it only where reading the audit takes no token.
+The page is for everybody. Its numbers are those of `/metrics`, and the last calls are of the audit: they are on it only
+where reading the metrics, or the audit, takes no token.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ from llmtoken.metrics import Metrics
 from llmtoken.pipeline import Pipeline
 
 _ASSETS = {"landing.css": "text/css", "landing.js": "text/javascript", "icon.svg": "image/svg+xml"}
-_POLICY = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'"
+_POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; "
+)
+_POLICY += "form-action 'none'; frame-ancestors 'none'"
 """Nothing but our own files, and nothing inline: whatever a model is called, it stays text."""
 
 
