@@ -2,7 +2,7 @@
 SHELL := bash
 .DEFAULT_GOAL := help
 PYTHON ?= python3
-# More options for `make up` and `make test`: make test ARGS="-k server"
+# More options for `make up`, `make test` and `make pictures`: make test ARGS="-k server"
 ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
@@ -48,12 +48,21 @@ docs: $(VENV)/.dev ## Write the pages, dashboards and settings that are made fro
 	@$(BIN)/python -m llmtoken.metrics.document > docs/metrics.md
 	@$(BIN)/python -m grafana
 
+.PHONY: pictures
+pictures: $(VENV)/.dev ## Draw the dashboards for docs/images, from made-up calls; needs Prometheus and some minutes
+	@$(BIN)/python -m grafana.pictures $(ARGS)
+
 .PHONY: lint
 lint: $(VENV)/.dev ## Check style and types, and that Traefik's interpreter can take the plugin
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@GOTOOLCHAIN=local $(BIN)/go run -C tools/yaegi . $(CURDIR)/plugin
+
+.PHONY: audit
+audit: $(VENV)/.dev ## Ask the vulnerability database about every pinned package (needs the internet)
+	@$(BIN)/uv tool run pip-audit --no-deps --disable-pip -r requirements/image.txt
+	@$(BIN)/uv tool run pip-audit --no-deps --disable-pip -r requirements/dev.txt
 
 .PHONY: format
 format: $(VENV)/.dev ## Put the Python and Go sources in shape

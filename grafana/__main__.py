@@ -8,6 +8,9 @@ from pathlib import Path
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
+from grafana.consumers import consumers
+from grafana.health import health
+from grafana.models import models
 from grafana.overview import overview
 
 FOLDER = Path(__file__).parent / "dashboards"
@@ -15,9 +18,9 @@ FOLDER = Path(__file__).parent / "dashboards"
 
 def main(folder: Path) -> None:
     """Write every dashboard as JSON, in a form that makes small differences of small changes."""
-    for name, dashboard in {"overview": overview()}.items():
+    for dashboard in (overview(), models(), consumers(), health()):
         text = json.dumps(dashboard, cls=JSONEncoder, sort_keys=True, indent=2)
-        (folder / f"{name}.json").write_text(f"{text}\n", "utf-8")
+        (folder / f"{dashboard.uid.removeprefix('llmtoken-')}.json").write_text(f"{text}\n", "utf-8")
 
 
 if __name__ == "__main__":

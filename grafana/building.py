@@ -1,34 +1,21 @@
-"""What all our dashboards share: how a query, a panel and a page are made.
-
-Owns the look and the layout. Must not know what any panel shows.
-"""
+"""How a dashboard is put together from rows of panels. Owns the layout; must not know what any panel shows."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from grafana_foundation_sdk.builders import common, prometheus, stat, table, timeseries
 from grafana_foundation_sdk.builders import dashboard as builders
-from grafana_foundation_sdk.models import common as looks
 from grafana_foundation_sdk.models import dashboard as models
-from grafana_foundation_sdk.models.prometheus import PromQueryFormat
+
+from grafana import variables
+from grafana.panels import Placed
 
 WIDTH = 24
 """Columns of Grafana's grid."""
 
-SOURCE = models.DataSourceRef(type_val="prometheus", uid="${datasource}")
-
-Panel = stat.Panel | timeseries.Panel | table.Panel
-
-
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """A panel and its size, in columns and rows of the grid."""
-
-    panel: Panel
-    width: int
-    height: int
+TAG = "llmtoken"
+"""What our dashboards find each other by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,124 +26,39 @@ class Row:
     panels: Sequence[Placed]
 
 
-def number(
-    title: str, unit: str, query: str, description: str, *, none: str = "none", bad: float | None = None
-) -> Placed:
-    """One number over the whole time range. From `bad` on it is shown in red."""
-    steps = [models.Threshold(value=None, color="text")]
-    if bad is not None:
-        steps.append(models.Threshold(value=bad, color="red"))
-    panel = (
-        stat.Panel()
-        .title(title)
-        .description(description)
-        .unit(unit)
-        .no_value(none)
-        .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
-        .graph_mode(looks.BigValueGraphMode.NONE)
-        .color_mode(looks.BigValueColorMode.VALUE)
-        .thresholds(builders.ThresholdsConfig().mode(models.ThresholdsMode.ABSOLUTE).steps(steps))
-        .datasource(SOURCE)
-        .with_target(_query(query).instant())
-    )
-    return Placed(panel, 4, 4)
-
-
-def lines(
-    title: str,
-    unit: str,
-    queries: Mapping[str, str],
-    description: str,
-    *,
-    none: str = "no calls",
-    stacked: bool = False,
-) -> Placed:
-    """Series over time, `queries` by their legends. Stacked only where the sum means something."""
-    legend = (
-        common.VizLegendOptions()
-        .display_mode(looks.LegendDisplayMode.LIST)
-        .placement(looks.LegendPlacement.BOTTOM)
-        .show_legend(True)
-    )
-    panel = (
-        timeseries.Panel()
-        .title(title)
-        .description(description)
-        .unit(unit)
-        .min(0)
-        .no_value(none)
-        .legend(legend)
-        .tooltip(common.VizTooltipOptions().mode(looks.TooltipDisplayMode.MULTI).sort(looks.SortOrder.DESCENDING))
-        .fill_opacity(30 if stacked else 8)
-        .show_points(looks.VisibilityMode.AUTO)
-        .datasource(SOURCE)
-    )
-    if stacked:
-        panel.stacking(common.StackingConfig().mode(looks.StackingMode.NORMAL))
-    for ref_id, (name, query) in zip("ABCDEFGH", queries.items(), strict=False):
-        panel.with_target(_query(query).legend_format(name).ref_id(ref_id))
-    return Placed(panel, 12, 8)
-
-
-def columns(title: str, label: str, heading: str, queries: Mapping[str, tuple[str, str]], description: str) -> Placed:
-    """A table with a row for each value of a label; `queries` are (unit, query) by their headings."""
-    panel = table.Panel().title(title).description(description).no_value("no calls").datasource(SOURCE).filterable(True)
-    names = {label: heading}
-    for ref_id, (name, (unit, query)) in zip("ABCDEFGH", queries.items(), strict=False):
-        panel.with_target(_query(query).instant().format(PromQueryFormat.TABLE).ref_id(ref_id))
-        panel.override_by_name(name, [models.DynamicConfigValue(id_val="unit", value=unit)])
-        names[f"Value #{ref_id}"] = name
-    panel.with_transformation(models.DataTransformerConfig(id_val="merge", options={}))
-    panel.with_transformation(
-        models.DataTransformerConfig(
-            id_val="organize", options={"excludeByName": {"Time": True}, "renameByName": names, "indexByName": {}}
-        )
-    )
-    panel.sort_by([common.TableSortByFieldState().display_name(next(iter(queries))).desc(True)])
-    return Placed(panel, 12, 9)
-
-
-def choice(name: str, label: str, query: str) -> builders.QueryVariable:
-    """A variable with many values; all of them stands for anything, also the empty one."""
-    return (
-        builders.QueryVariable(name)
-        .label(label)
-        .datasource(SOURCE)
-        .query(query)
-        .refresh(models.VariableRefresh.ON_TIME_RANGE_CHANGED)
-        .sort(models.VariableSort.ALPHABETICAL_ASC)
-        .multi(True)
-        .include_all(True)
-        .all_value(".*")
-        .current(models.VariableOption(selected=True, text="All", value="$__all"))
-    )
-
-
 def page(
-    uid: str, title: str, description: str, variables: Sequence[builders.QueryVariable], rows: Sequence[Row]
+    name: str,
+    title: str,
+    description: str,
+    rows: Sequence[Row],
+    *,
+    more: Sequence[variables.Variable] = (),
+    time: str = "now-6h",
 ) -> models.Dashboard:
-    """A dashboard: the data source's variable, ours, and the rows."""
+    """A dashboard: the variables that all have, `more` of its own, links to the others, and the rows."""
     dashboard = (
         builders.Dashboard(title)
-        .uid(uid)
+        .uid(f"llmtoken-{name}")
         .description(description)
-        .tags(["llmtoken"])
-        .refresh("30s")
-        .time("now-6h", "now")
+        .tags([TAG])
+        .refresh("1m")
+        .time(time, "now")
         .timezone("browser")
         .readonly()
         .tooltip(models.DashboardCursorSync.CROSSHAIR)
-        .with_variable(builders.DatasourceVariable("datasource").label("Data source").type("prometheus"))
+        .link(
+            builders.DashboardLink("LLM dashboards")
+            .type(models.DashboardLinkType.DASHBOARDS)
+            .tags([TAG])
+            .keep_time(True)
+            .include_vars(True)
+        )
     )
-    for variable in variables:
+    for variable in [*variables.common(), *more]:
         dashboard.with_variable(variable)
     model = dashboard.build()
     model.panels = list(_laid_out(rows))
     return model
-
-
-def _query(expression: str) -> prometheus.Dataquery:
-    return prometheus.Dataquery().expr(expression).datasource(SOURCE).ref_id("A").range()
 
 
 def _laid_out(rows: Sequence[Row]) -> Iterator[models.RowPanel | models.Panel]:

@@ -1,13 +1,66 @@
-"""A database of its own for every test, of each engine that the audit can be kept in."""
+"""A database of its own for every test, of each engine. No body and no token is ever in a log.
 
-from collections.abc import Callable, Iterator
+Every test is watched for it, and every log file at the end.
+
+What is watched: each record that any logger in this process passes on, with its traceback; what
+a test prints; and all files named like logs that the processes of the tests have written.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
 
 from llmtoken import audit
 from support import postgresql
+from support.canary import CANARY
 from support.databases import ENGINES
+
+_heard: list[str] = []
+
+
+class _Listener(logging.Handler):
+    """Hears what every handler would write."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if CANARY in (text := self.format(record)):
+            _heard.append(f"{record.name}: {text[:500]}")
+
+
+def pytest_configure() -> None:
+    logging.getLogger().addHandler(_Listener())
+
+
+@pytest.fixture(autouse=True)
+def _nothing_said_of_bodies_and_tokens() -> Iterator[None]:
+    _heard.clear()
+    yield
+    assert _heard == [], "a body or a token is in the log"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.passed and any(CANARY in text for _, text in report.sections):
+        report.outcome = "failed"
+        report.longrepr = "a body or a token is in what the test printed: " + repr(report.sections)[:2000]
+    return report
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    factory: pytest.TempPathFactory = session.config._tmp_path_factory  # type: ignore[attr-defined]
+    logs = [path for path in factory.getbasetemp().rglob("*log*") if path.is_file() and path.suffix != ".db"]
+    telling = [str(path) for path in logs if CANARY.encode() in path.read_bytes()]
+    if telling:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        session.config.get_terminal_writer().line(f"\na body or a token is in {', '.join(telling)}", red=True)
+
+
+# ── Databases ───────────────────────────────────────────────────────────────────────────
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ import pytest
 
 from llmtoken import audit
 from llmtoken.server import reads
-from support.collector import Collector, running
+from support.collector import Collector, running, wait_for
 from support.needs import ROOT
 from support.records import record
 
@@ -134,3 +134,23 @@ def test_the_audit_is_read_with_the_read_token_only(tmp_path: Path, path: str) -
             assert collector.client.get(path, headers=headers).status_code == 401
         allowed = collector.client.get(path, headers={"authorization": "Bearer read-secret"})
         assert allowed.status_code in (200, 404)
+
+
+def test_what_was_said_is_found_where_the_setting_says_so(tmp_path: Path) -> None:
+    with audit.open(str(tmp_path / "llmtoken.db")) as store:
+        store.write([record("old", request_body=json.dumps({"content": "the refund policy"}))])
+    with running(tmp_path, search=True) as collector:
+        new = {
+            "request_id": "new",
+            "request_body": '{"content": "Refunds?"}',
+            "response_body": "a refund",
+            "elapsed_time": 1,
+        }
+        assert collector.report(new).status_code == 200
+
+        def found(q: str) -> list[str]:
+            calls = collector.client.get("/api/calls", params={"q": q}).json()["calls"]
+            return [call["request_id"] for call in calls]
+
+        assert wait_for(lambda: len(found("refund")) == 2)
+        assert (found("refund*"), found('"refund policy"')) == (["new", "old"], ["old"])

@@ -56,15 +56,16 @@ def test_the_open_api_keeps_its_promises(folder: Path) -> None:
 
 
 TOKENS = {"token": "report-secret", "read_token": "read-secret"}
+PATIENT = {"max_wrong_tokens_per_minute": 1_000_000, "max_requests_per_second": 1_000_000}
 
 
 def test_the_guarded_api_keeps_its_promises_to_who_has_the_tokens(folder: Path) -> None:
-    with running(folder, **TOKENS) as collector:
+    with running(folder, **TOKENS, **PATIENT) as collector:
         assert_as_described(
             collector, folder, examples=10, REPORT_TOKEN=TOKENS["token"], READ_TOKEN=TOKENS["read_token"]
         )
 
 
 def test_the_guarded_api_keeps_its_promises_to_who_has_none(folder: Path) -> None:
-    with running(folder, **TOKENS) as collector:
+    with running(folder, **TOKENS, **PATIENT) as collector:
         assert_as_described(collector, folder, examples=5, REPORT_TOKEN="guess", READ_TOKEN="guess")

@@ -11,16 +11,18 @@ from support.needs import ROOT
 PACKAGE = ROOT / "exporter" / "llmtoken"
 
 LAYERS = [
-    {"errors", "inference"},
+    {"errors", "inference", "rates"},
     {"config", "exchange", "report"},
     {"decode", "call"},
-    {"ledger", "timing", "totals"},
+    {"ledger", "redact", "timing", "totals"},
     {"extract"},
     {"count", "pricing"},
-    {"audit", "metrics", "payload", "reading"},
+    {"audit", "guard", "metrics", "payload", "reading"},
     {"pipeline"},
-    {"explain", "replay", "server"},
-    {"demo_server", "stack"},
+    {"landing"},
+    {"explain", "export", "replay", "server"},
+    {"conversation"},
+    {"browse", "demo_server", "stack"},
     {"cli"},
     {"__main__"},
 ]
@@ -29,22 +31,39 @@ LAYERS = [
 DOMAIN = {
     "errors",
     "inference",
+    "rates",
     "config",
     "exchange",
     "report",
     "decode",
     "call",
     "ledger",
+    "redact",
     "timing",
     "totals",
     "extract",
     "count",
 }
+ABOVE = {
+    "pricing",
+    "audit",
+    "guard",
+    "metrics",
+    "payload",
+    "reading",
+    "pipeline",
+    "landing",
+    "server",
+    "replay",
+    "explain",
+    "export",
+    "conversation",
+}
 MUST_NOT_KNOW = {
-    "fastapi": DOMAIN | {"pricing", "audit", "metrics", "payload", "reading", "pipeline", "replay", "explain"},
-    "starlette": DOMAIN | {"pricing", "audit", "metrics", "payload", "reading", "pipeline", "replay", "explain"},
-    "sqlalchemy": DOMAIN | {"pricing", "metrics", "payload", "reading", "pipeline", "server", "replay", "explain"},
-    "opentelemetry": DOMAIN | {"pricing", "audit", "payload", "reading", "pipeline", "server", "replay", "explain"},
+    "fastapi": DOMAIN | ABOVE - {"landing", "server"},
+    "starlette": DOMAIN | ABOVE - {"landing", "server"},
+    "sqlalchemy": DOMAIN | ABOVE - {"audit"},
+    "opentelemetry": DOMAIN | ABOVE - {"metrics"},
 }
 
 

@@ -164,7 +164,7 @@ def test_traefik_is_given_what_its_routes_ask_for(compose: dict[str, Any]) -> No
 def test_plugin_and_collector_share_the_token(compose: dict[str, Any]) -> None:
     services = compose["services"]
     assert services["traefik"]["environment"]["LLMTOKEN_TOKEN"] == "one"
-    assert services["collector"]["environment"] == SECRETS
+    assert SECRETS.items() <= services["collector"]["environment"].items()
     assert services["traefik"]["environment"]["LLMTOKEN_COLLECTOR"] == "http://collector:8000"
 
 
@@ -186,6 +186,13 @@ def test_services_call_each_other_by_names_and_ports_that_exist(compose: dict[st
         (name, str(port["target"])) for name, service in compose["services"].items() for port in service["ports"]
     } | {("traefik", admin.removeprefix(":"))}
     assert set(addresses(compose)) <= listening
+
+
+def test_the_landing_page_links_to_what_runs_beside_it(compose: dict[str, Any]) -> None:
+    links = json.loads(compose["services"]["collector"]["environment"]["LLMTOKEN_LINKS"])
+    for name, url in links.items():
+        (port,) = compose["services"][name.lower()]["ports"]
+        assert url == f"http://{port['host_ip']}:{port['published']}"
 
 
 def test_prometheus_and_alertmanager_see_their_files(compose: dict[str, Any]) -> None:

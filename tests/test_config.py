@@ -88,10 +88,21 @@ def test_a_missing_token_file_stops_the_start_on_loopback_too(tmp_path: Path) ->
 
 
 def test_a_token_never_shows_in_an_error_or_in_print() -> None:
-    assert "secret" not in repr(load(token="secret"))
+    assert "hush" not in repr(load(token="hush", redact_key="hush" * 4))
     with pytest.raises(ConfigError) as refusal:
-        load(token="secret", port="x")
-    assert "secret" not in str(refusal.value)
+        load(token="hush", redact_key="hush" * 4, port="x")
+    assert "hush" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("written", ["secrets,email", "secrets, email", '["secrets", "email"]'])
+def test_a_list_in_the_environment_has_commas_or_is_json(written: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLMTOKEN_REDACT", written)
+    assert load().redact == ("secrets", "email")
+
+
+def test_nothing_is_redacted_when_the_list_is_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLMTOKEN_REDACT", "")
+    assert load().redact == ()
 
 
 @pytest.mark.parametrize(
@@ -153,6 +164,12 @@ def test_what_would_delete_too_much_is_refused(name: str, value: object, told: s
 def test_a_size_is_refused_where_nobody_knows_it() -> None:
     with pytest.raises(ConfigError, match="retain_bytes is for SQLite"):
         load(database="postgresql+psycopg://host/name", retain_bytes=10**9)
+
+
+@pytest.mark.parametrize("url", ["javascript:alert(1)", "grafana.example", ""])
+def test_a_link_that_leads_nowhere_is_refused_by_name(url: str) -> None:
+    with pytest.raises(ConfigError, match="links: Grafana leads to"):
+        config.load(None, links={"Grafana": url})
 
 
 def test_misspelt_variables_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -248,3 +265,8 @@ def test_the_effective_tokenizers_are_shown(
     settings_page.show(toml(tmp_path, f'[tokenizers]\n"qwen*" = "{tokenizer_file}"'), as_json=True)
     shown = json.loads(capsys.readouterr().out)["settings"]["tokenizers"]
     assert shown["value"] == {"qwen*": str(tokenizer_file)}
+
+
+def test_search_is_refused_where_there_is_no_index() -> None:
+    with pytest.raises(ConfigError, match="search is for SQLite"):
+        load(database="postgresql+psycopg://host/name", search=True)

@@ -278,7 +278,7 @@ def test_a_call_without_a_price_is_told_why(fields: dict[str, Any], because: str
 
 
 def test_an_error_of_ours_is_shown_with_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: Any) -> None:
+    def broken(*_: Any, **__: Any) -> None:
         raise ZeroDivisionError("that was us")
 
     monkeypatch.setattr("llmtoken.reading.pricing.price", broken)

@@ -55,7 +55,7 @@ class Bench:
 @contextmanager
 def running(database: str, monkeypatch: pytest.MonkeyPatch, **settings: int) -> Iterator[Bench]:
     store = audit.open(database)
-    metrics = Metrics(max_models=10, max_consumers=10)
+    metrics = Metrics(max_models=10, max_consumers=10, instance=store.instance)
     bench = Bench(store, metrics, Pipeline(config.load(None, **settings), store, metrics))
     write = store.write
 
@@ -148,6 +148,7 @@ def test_a_full_queue_refuses_at_once_and_takes_again_when_there_is_room(
 
     with running(database, monkeypatch, queue_reports=2) as bench:
         asyncio.run(scenario(bench))
+        assert bench.sum("llmtoken_queue_refusals_total") == 1
 
 
 def test_the_queue_is_bounded_in_bytes_as_well_and_weighs_what_is_unpacked(
@@ -178,7 +179,9 @@ def test_a_failed_commit_answers_everybody_in_it_and_the_next_succeeds(
             with pytest.raises(StorageUnavailable):
                 await bench.submit("a")
         assert bench.store.count() == 0
+        assert bench.sum("llmtoken_commit_failures_total") == 1
         assert new((await bench.submit("a")).stored) == [True]
+        assert bench.sum("llmtoken_commit_failures_total") == 1
 
     with running(database, monkeypatch) as bench:
         asyncio.run(scenario(bench))

@@ -13,6 +13,7 @@ import pytest
 from llmtoken import config, reading
 from llmtoken.count import Calibration, Counter, encodings
 from llmtoken.report import Report
+from support.canary import CANARY
 
 SETTINGS = config.load()
 
@@ -23,7 +24,9 @@ def report(usage: dict[str, int] | None = None, **fields: Any) -> Report:
     if usage:
         reply["usage"] = usage
     given = {
-        "request_body": json.dumps({"model": "gpt-4o", "messages": [{"role": "user", "content": "Say hello."}]}),
+        "request_body": json.dumps(
+            {"model": "gpt-4o", "messages": [{"role": "user", "content": "Say hello."}], "user": CANARY}
+        ),
         "response_body": json.dumps(reply),
         "elapsed_time": 1.0,
         "request_id": "r1",
@@ -49,7 +52,8 @@ def test_a_defect_in_counting_costs_the_tokens_and_nothing_else(caplog: pytest.L
     assert found.problems == ("uncounted",)
     assert "uncounted" in reading.PROBLEMS
     assert (found.record.call.request_model, found.record.call.usage_source) == ("gpt-4o", "unknown")
-    assert "gpt-4o" in caplog.text
+    assert "openai.chat: RuntimeError at " in caplog.text
+    assert "a defect" not in caplog.text, "an error's words may quote a prompt"
 
 
 def test_reported_usage_is_compared_with_our_count_where_that_is_learned_from() -> None:
@@ -119,6 +123,24 @@ def test_the_collector_may_refuse_to_keep_bodies_whatever_the_plugin_says() -> N
     settings = config.load(None, capture_bodies="none")
     record = reading.read(report(USAGE, capture_bodies="full"), settings).record
     assert (record.request_body, record.call.input_tokens) == (None, 10)
+
+
+def test_a_reply_that_was_not_captured_has_an_unknown_number_of_tokens_and_not_none() -> None:
+    uncaptured = {"request_truncated": True, "response_truncated": True, "capture_bodies": "never"}
+    call = reading.read(
+        report(request_body="", response_body="", response_bytes=700, **uncaptured), SETTINGS
+    ).record.call
+    assert (call.input_tokens, call.output_tokens, call.usage_source) == (None, None, "unknown")
+
+
+@pytest.mark.parametrize(
+    ("consumer", "kept"), [("hr", False), ("legal-emea", False), ("legal", True), ("sales", True), (None, True)]
+)
+def test_bodies_of_private_consumers_are_counted_and_dropped(consumer: str | None, kept: bool) -> None:
+    settings = config.load(None, private_consumers=("hr", "legal-*"))
+    record = reading.read(report(USAGE, consumer=consumer), settings).record
+    assert (record.request_body is not None, record.response_body is not None) == (kept, kept)
+    assert record.call.input_tokens == 10
 
 
 def test_a_defect_of_ours_still_gives_an_honest_record(monkeypatch: pytest.MonkeyPatch) -> None:

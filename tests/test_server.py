@@ -11,19 +11,22 @@ from typing import Any
 import pytest
 
 from llmtoken.errors import StorageUnavailable
+from support.canary import CANARY
 from support.collector import Collector, running, wait_for
 
+WRITE, READ = f"{CANARY}-write", f"{CANARY}-read"
 CHAT = {
     "method": "POST",
     "path": "/v1/chat/completions",
     "host": "api.openai.com",
     "status": 200,
-    "request_body": json.dumps({"model": "gpt-4o", "messages": [{"role": "user", "content": "Hi"}]}),
+    "request_body": json.dumps({"model": "gpt-4o", "messages": [{"role": "user", "content": "Hi"}], "user": CANARY}),
     "response_body": json.dumps(
         {
             "id": "chatcmpl-1",
             "object": "chat.completion",
             "model": "gpt-4o-2024-08-06",
+            "system_fingerprint": CANARY,
             "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "Hello!"}}],
             "usage": {"prompt_tokens": 8, "completion_tokens": 2, "total_tokens": 10},
         }
@@ -254,16 +257,24 @@ def test_what_was_accepted_is_kept_when_the_collector_stops(tmp_path: Path) -> N
         assert collector.call("r49")["input_tokens"] == 8
 
 
+def test_the_metrics_say_how_much_may_wait_and_how_much_room_is_left(tmp_path: Path) -> None:
+    with running(tmp_path, queue_reports=7, queue_bytes=4096, retain_bytes=5_000_000) as collector:
+        assert collector.sample("llmtoken_queue_limit_reports") == 7
+        assert collector.sample("llmtoken_queue_limit_bytes") == 4096
+        assert collector.sample("llmtoken_database_limit_bytes") == 5_000_000
+        assert 0 < collector.sample("llmtoken_disk_available_bytes") < collector.sample("llmtoken_disk_size_bytes")
+
+
 # ── Who may ─────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.fixture
 def guarded(tmp_path: Path) -> Iterator[Collector]:
-    with running(tmp_path, token="write-me", read_token="read-me") as collector:
+    with running(tmp_path, token=WRITE, read_token=READ) as collector:
         yield collector
 
 
-@pytest.mark.parametrize("given", [None, "", "Bearer", "Bearer wrong", "Basic write-me", "Bearer read-me", "bearer é"])
+@pytest.mark.parametrize("given", [None, "", "Bearer", "Bearer wrong", f"Basic {WRITE}", f"Bearer {READ}", "bearer é"])
 def test_a_report_without_the_right_token_is_refused(guarded: Collector, given: str | None) -> None:
     headers = {} if given is None else {"authorization": given.encode()}
     answer = guarded.client.post("/api/report", json=chat(), headers=headers)
@@ -272,16 +283,16 @@ def test_a_report_without_the_right_token_is_refused(guarded: Collector, given: 
 
 
 def test_a_report_with_the_token_is_taken(guarded: Collector) -> None:
-    assert guarded.report(chat(), authorization="Bearer write-me").status_code == 200
+    assert guarded.report(chat(), authorization=f"Bearer {WRITE}").status_code == 200
 
 
 def test_the_audit_is_read_with_the_read_token_only(guarded: Collector) -> None:
-    guarded.report(chat(request_id="a"), authorization="Bearer write-me")
+    guarded.report(chat(request_id="a"), authorization=f"Bearer {WRITE}")
     status = {
         token: guarded.client.get("/api/calls/a", headers={"authorization": f"Bearer {token}"}).status_code
-        for token in ("write-me", "read-me")
+        for token in (WRITE, READ)
     }
-    assert status == {"write-me": 401, "read-me": 200}
+    assert status == {WRITE: 401, READ: 200}
 
 
 # ── The rest ────────────────────────────────────────────────────────────────────────────
@@ -300,21 +311,6 @@ def test_metrics_are_a_plain_route_without_a_redirect(collector: Collector) -> N
     answer = collector.client.get("/metrics", follow_redirects=False)
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/plain; version=")
-
-
-def test_the_landing_page_says_what_this_is_and_links_on(collector: Collector) -> None:
-    page = collector.client.get("/")
-    assert page.headers["content-type"].startswith("text/html")
-    assert 'href="metrics"' in page.text
-    assert 'href="docs"' in page.text
-
-
-def test_the_landing_page_shows_metrics_that_exist(collector: Collector) -> None:
-    collector.report(chat())
-    shown = re.findall(r'"((?:llmtoken|gen_ai)_\w+)"', collector.client.get("/").text)
-    exposition = collector.client.get("/metrics").text
-    assert len(shown) == 5
-    assert [name for name in shown if f"\n# TYPE {name} " not in exposition] == []
 
 
 def test_the_docs_need_nothing_from_the_internet(collector: Collector) -> None:

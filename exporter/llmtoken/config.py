@@ -21,6 +21,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, PlainSerializer, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     SettingsError,
@@ -28,6 +29,7 @@ from pydantic_settings import (
 )
 
 from llmtoken.errors import ConfigError
+from llmtoken.rates import OwnPrice, refuse_hidden
 
 MIB = 1024 * 1024
 PREFIX = "LLMTOKEN_"
@@ -55,6 +57,16 @@ def shown_age(value: timedelta) -> str:
     return f"{seconds // _UNITS[unit]}{unit}"
 
 
+def _names(value: Any) -> Any:
+    """A list as the environment has it: with commas between, or as JSON."""
+    if not isinstance(value, str):
+        return value
+    if value.lstrip().startswith("["):
+        return json.loads(value)
+    return [name.strip() for name in value.split(",") if name.strip()]
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)]
 Age = Annotated[timedelta, BeforeValidator(age), PlainSerializer(shown_age)]
 
 
@@ -78,11 +90,51 @@ class Settings(BaseSettings):
     token_file: Path | None = Field(None, description="File with ingest tokens, one a line; all are valid.")
     read_token: SecretStr | None = Field(None, description="Bearer token that audit reads must carry.")
     read_token_file: Path | None = Field(None, description="File with read tokens, one a line; all are valid.")
+    metrics_token: SecretStr | None = Field(
+        None, description="Bearer token that `/metrics` must be asked with. Without one anybody may who can connect."
+    )
+    metrics_token_file: Path | None = Field(None, description="File with such tokens, one a line; all are valid.")
     insecure: bool = Field(False, description="Listen on an open address without tokens. Don't.")
 
+    max_connections: int = Field(
+        1000, ge=8, le=100_000, description="Connections at a time; a quarter of them from one address."
+    )
+    max_wrong_tokens_per_minute: int = Field(
+        30,
+        ge=1,
+        description="Wrong tokens that one address may show before the routes that read don't hear it any more.",
+    )
+    max_requests_per_second: float = Field(
+        500,
+        gt=0,
+        description="Requests that one address may make, four times as many at once. Reports have a queue instead.",
+    )
     max_request_bytes: int = Field(64 * MIB, ge=1024, description="Largest report request, as sent and unpacked.")
     max_body_bytes: int = Field(64 * MIB, ge=1024, description="Largest captured body after decompression.")
     capture_bodies: Literal["full", "none"] = Field("full", description="Keep bodies in the audit, or only count them.")
+
+    private_consumers: Names = Field(
+        (),
+        description="Patterns (`*` and `?`) of consumers whose bodies are never stored. Their calls are counted like "
+        "all others.",
+    )
+    redact: Names = Field(
+        ("secrets",),
+        description="What is taken out of every text before it is stored: sets (`secrets`, `pii`) and rules (`email`, "
+        "`jwt`, …) of docs/privacy.md. Empty: nothing.",
+    )
+    redact_patterns: dict[str, str] = Field(
+        {},
+        max_length=50,
+        description="Patterns of your own, a name and a regular expression (RE2) each; of one with a group, the group "
+        "is taken out. A table in the file, a JSON object in the environment.",
+    )
+    redact_key: SecretStr | None = Field(
+        None,
+        min_length=16,
+        description="Secret by which a consumer whose name is redacted gets a name of its own, always the same. "
+        "Without it all of them are one.",
+    )
 
     retain_bodies: Age | None = Field(
         None, ge=timedelta(minutes=1), description="Delete bodies of calls that are older, such as `30d` or `12h`."
@@ -96,6 +148,10 @@ class Settings(BaseSettings):
         description="What a SQLite database may hold: beyond it the oldest bodies are deleted, then the oldest calls.",
     )
 
+    search: bool = Field(
+        False, description="Index what was said, so that `q` finds it. SQLite only; off again throws the index away."
+    )
+
     queue_reports: int = Field(10_000, ge=1, description="Reports that may wait for the database.")
     queue_bytes: int = Field(256 * MIB, ge=1024, description="Bytes of reports that may wait for the database.")
     workers: int = Field(2, ge=1, le=64, description="Threads that read reports.")
@@ -104,10 +160,26 @@ class Settings(BaseSettings):
     max_models: int = Field(200, ge=1, le=1000, description="Distinct model names on metrics; more become _other.")
     max_consumers: int = Field(200, ge=1, le=1000, description="Distinct consumers on metrics; more become _other.")
 
+    metrics_detail: Literal["full", "lean"] = Field(
+        "full",
+        description="`lean` shows fewer labels and buckets on /metrics, a third of the series; see docs/metrics.md.",
+    )
+
     tokenizers: dict[str, Path] = Field(
         {},
         description="A `tokenizer.json` for each pattern of model names (`*` and `?`), used to count their texts where "
         "usage is missing. A table in the file, a JSON object in the environment. Needs `llmtoken[tokenizers]`.",
+    )
+
+    prices: tuple[OwnPrice, ...] = Field(
+        (),
+        description="Own prices, of self-hosted models or as negotiated; the first that fits a call counts, before the "
+        "public list. Tables in the file, a JSON list in the environment; see below.",
+    )
+    links: dict[str, str] = Field(
+        {},
+        description="What the landing page links to, by name, such as your Prometheus and Grafana. A table in the "
+        "file, a JSON object in the environment.",
     )
 
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
@@ -134,6 +206,20 @@ class Settings(BaseSettings):
             )
         return port
 
+    @field_validator("prices")
+    @classmethod
+    def _all_may_apply(cls, prices: tuple[OwnPrice, ...]) -> tuple[OwnPrice, ...]:
+        refuse_hidden(prices)
+        return prices
+
+    @field_validator("links")
+    @classmethod
+    def _web_addresses(cls, links: dict[str, str]) -> dict[str, str]:
+        for name, url in links.items():
+            if not url.startswith(("http://", "https://")):
+                raise ValueError(f"{name} leads to {url!r}: write it like http://127.0.0.1:9090")
+        return links
+
     @property
     def tokens(self) -> frozenset[str]:
         """The valid ingest tokens; empty when none is asked for."""
@@ -143,6 +229,11 @@ class Settings(BaseSettings):
     def read_tokens(self) -> frozenset[str]:
         """The valid read tokens; empty when none is asked for."""
         return _tokens(self.read_token, self.read_token_file)
+
+    @property
+    def metrics_tokens(self) -> frozenset[str]:
+        """The tokens that `/metrics` may be asked with; empty when none is asked for."""
+        return _tokens(self.metrics_token, self.metrics_token_file)
 
 
 def load(config: Path | None = None, **overrides: Any) -> Settings:
@@ -165,7 +256,7 @@ def load(config: Path | None = None, **overrides: Any) -> Settings:
         ) from error
     _refuse_open_bind(settings)
     _refuse_unusable_tokenizers(settings)
-    _refuse_unknowable_size(settings)
+    _refuse_what_only_sqlite_has(settings)
     return settings
 
 
@@ -214,6 +305,7 @@ def without_password(database: str) -> str:
 def _refuse_open_bind(settings: Settings) -> None:
     # The token files are read whatever the address is: a wrong path must stop the start, not the first report.
     guarded = all([settings.tokens, settings.read_tokens])
+    _ = settings.metrics_tokens
     if settings.insecure or guarded or is_loopback(settings.host):
         return
     raise ConfigError(
@@ -222,8 +314,12 @@ def _refuse_open_bind(settings: Settings) -> None:
     )
 
 
-def _refuse_unknowable_size(settings: Settings) -> None:
-    if settings.retain_bytes is not None and "://" in settings.database and not settings.database.startswith("sqlite"):
+def _refuse_what_only_sqlite_has(settings: Settings) -> None:
+    if "://" not in settings.database or settings.database.startswith("sqlite"):
+        return
+    if settings.search:
+        raise ConfigError("search is for SQLite", hint="leave it out, or keep the audit in a file")
+    if settings.retain_bytes is not None:
         raise ConfigError(
             "retain_bytes is for SQLite: PostgreSQL doesn't say how much of its files is in use",
             hint="set retain_bodies and retain_calls, which go by age",
@@ -284,4 +380,6 @@ def _tokens(inline: SecretStr | None, file: Path | None) -> frozenset[str]:
             found.update(line.strip() for line in file.read_text("utf-8").splitlines())
         except OSError as error:
             raise ConfigError(f"Can't read the tokens in {file}: {error.strerror}", hint="check the path") from error
+        except UnicodeDecodeError as error:
+            raise ConfigError(f"The tokens in {file} aren't UTF-8", hint="write one token a line") from error
     return frozenset(found - {""})

@@ -8,16 +8,22 @@ LlmtokenError
 ├── DecodeError            a captured body can't be turned into text or events
 ├── Unavailable            we can't promise to keep a report now; try again later
 │   ├── QueueFull          … because too much is waiting
+│   ├── TooOften           … because this client has tried too often
 │   └── StorageUnavailable … because the database can't take it
 ├── DatabaseError          the database can't be opened or isn't ours
 ├── StackError             a program that `llmtoken up` runs can't start, or has died
 ├── ReplayError            recorded exchanges can't be read, or where they should go takes nothing
+├── ExportError            a copy of the audit can't be written, or not gone on with
 ├── QueryError             what is asked of the audit can't be answered as it is asked
 ├── NotFound               the record asked for doesn't exist
 └── Unauthorized           a valid token is missing
 """
 
 from __future__ import annotations
+
+import logging
+import traceback
+from pathlib import PurePath
 
 
 class LlmtokenError(Exception):
@@ -67,6 +73,10 @@ class QueueFull(Unavailable):
     """Too many reports, or too many bytes of them, are waiting for the database."""
 
 
+class TooOften(Unavailable):
+    """One client has shown wrong tokens too often."""
+
+
 class StorageUnavailable(Unavailable):
     """The database refused the rows: disk full, locked or gone."""
 
@@ -83,6 +93,10 @@ class ReplayError(LlmtokenError):
     """A recording isn't one, or the collector that it is sent to can't be reached or refuses everything."""
 
 
+class ExportError(LlmtokenError):
+    """Where a copy should go takes nothing, or what was begun can't go on."""
+
+
 class QueryError(LlmtokenError):
     """A filter, a grouping, a limit or a cursor is wrong."""
 
@@ -93,3 +107,18 @@ class NotFound(LlmtokenError):
 
 class Unauthorized(LlmtokenError):
     """The request doesn't carry a valid token."""
+
+
+def where(error: BaseException) -> str:
+    """An error's kind and the places that it came through, innermost first. Not its words: they may quote a prompt."""
+    frames = traceback.extract_tb(error.__traceback__)[-6:]
+    places = " < ".join(f"{PurePath(frame.filename).name}:{frame.lineno}" for frame in reversed(frames))
+    return f"{type(error).__name__} at {places or 'an unknown place'}"
+
+
+def tell(log: logging.Logger, error: BaseException, message: str, *args: object) -> None:
+    """Log a defect of ours, without a word of what was being read.
+
+    The error itself goes along as the record's `defect`, for those who may see it.
+    """
+    log.error(f"{message}: %s", *args, where(error), extra={"defect": error})  # noqa: G004 - written by us

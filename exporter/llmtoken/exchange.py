@@ -38,6 +38,8 @@ class Body(msgspec.Struct, frozen=True, kw_only=True):
     framing: Framing = "empty"
     text: str = ""
     """The body as text for the audit: decompressed; base64 where it is binary."""
+    encoded: bool = False
+    """Whether `text` is base64."""
     json: Any = None
     """The parsed value when `framing` is `json`; the list of elements when it is `json_array`, because
     only the API knows whether a list of objects is a stream or one reply."""

@@ -19,15 +19,16 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from llmtoken.audit import Audit, Check, Pruner, Rules
+from llmtoken.audit import Audit, Check, Indexer, Pruner, Rules
 from llmtoken.call import Call
 from llmtoken.config import Settings
 from llmtoken.count import Calibration, Counter, TokenizerFiles
-from llmtoken.errors import LlmtokenError, QueueFull, StorageUnavailable
+from llmtoken.errors import LlmtokenError, QueueFull, StorageUnavailable, tell
 from llmtoken.ledger import Told
 from llmtoken.metrics import Metrics
 from llmtoken.payload import Content
 from llmtoken.reading import PROBLEMS, Reading, read, warm_up
+from llmtoken.redact import Redactor
 from llmtoken.report import Rejected, Source
 
 log = logging.getLogger(__name__)
@@ -78,7 +79,10 @@ class Pipeline:
         self._audit = audit
         self._metrics = metrics
         self._calibration = Calibration(audit.lessons())
-        self._counter = Counter(TokenizerFiles(settings.tokenizers), self._calibration)
+        tokenizers = TokenizerFiles(settings.tokenizers)
+        self._counter = Counter(tokenizers, self._calibration)
+        key = settings.redact_key
+        self._redactor = Redactor(settings.redact, settings.redact_patterns, key.get_secret_value() if key else "")
         self._lock = threading.Lock()
         self._waiting_reports = 0
         self._waiting_bytes = 0
@@ -93,16 +97,24 @@ class Pipeline:
         self._check = Check(audit)
         rules = Rules(settings.retain_bodies, settings.retain_calls, settings.retain_bytes)
         self._pruner = Pruner(audit, rules)
-        metrics.show(lambda: audit.counters)
+        metrics.show(lambda: audit.counters, began=audit.counters_began)
         metrics.show_losses(self._losses)
+        self._indexer = Indexer(audit)
         metrics.watch(
             queue_reports=lambda: self._waiting_reports,
+            queue_limit_reports=lambda: settings.queue_reports,
             queue_bytes=lambda: self._waiting_bytes,
+            queue_limit_bytes=lambda: settings.queue_bytes,
             database_bytes=audit.size_bytes,
+            database_limit_bytes=lambda: settings.retain_bytes,
+            disk_available_bytes=audit.disk_available_bytes,
+            disk_size_bytes=audit.disk_size_bytes,
             unbalanced=self._check.unbalanced,
+            tokenizer_failures=lambda: tokenizers.failures,
         )
         for problem in (*PROBLEMS, _LEDGER):
             metrics.parse_failures(problem, 0)  # shown at 0, so that the first one is an increase
+        metrics.redacted(dict.fromkeys(self._redactor.rules, 0), failures=0)
 
     def _losses(self) -> Mapping[tuple[str, str], int]:
         self._audit.settle()
@@ -114,6 +126,7 @@ class Pipeline:
             thread.start()
         self._check.start()
         self._pruner.start()
+        self._indexer.start()
 
     def stop(self) -> None:
         """Take nothing more, finish what is queued, end the threads. Blocks until done."""
@@ -126,6 +139,7 @@ class Pipeline:
         self._writer.join()
         self._check.stop()
         self._pruner.stop()
+        self._indexer.stop()
 
     @property
     def full(self) -> bool:
@@ -135,6 +149,23 @@ class Pipeline:
             or self._waiting_reports >= self._settings.queue_reports
             or self._waiting_bytes >= self._settings.queue_bytes
         )
+
+    @property
+    def waiting_reports(self) -> int:
+        """Reports that wait for the database."""
+        return self._waiting_reports
+
+    @property
+    def fullness(self) -> float:
+        """How much of the queue is taken, by reports or by bytes, whichever is more: 1 is full."""
+        return max(
+            self._waiting_reports / self._settings.queue_reports, self._waiting_bytes / self._settings.queue_bytes
+        )
+
+    @property
+    def unbalanced(self) -> int | None:
+        """Series that differed from the audit's rows when last compared; `None` when that wasn't lately."""
+        return self._check.unbalanced()
 
     async def submit(self, parse: Callable[[], Content], size: int) -> Outcome:
         """Queue a payload of `size` bytes and wait for its commit.
@@ -152,6 +183,7 @@ class Pipeline:
     def refuse_when_full(self) -> None:
         """Raise `QueueFull` when there is no room: cheap enough to ask before a body is read."""
         if self.full:
+            self._metrics.refused()
             reason = "The collector is stopping" if self._stopping else "Too many reports are waiting"
             raise QueueFull(reason, hint="send it again after the time in Retry-After")
 
@@ -168,12 +200,14 @@ class Pipeline:
                 if content.ledger_problem is not None:
                     log.warning("A plugin's ledger is ignored: %s", content.ledger_problem)
                     self._metrics.parse_failures(_LEDGER)
-                job.readings = [read(report, self._settings, self._counter) for report in content.reports]
+                job.readings = [
+                    read(report, self._settings, self._counter, self._redactor) for report in content.reports
+                ]
             except LlmtokenError as error:
                 self._metrics.reports(rejected=1)
                 self._finish([(job, error)])
-            except Exception as error:
-                log.exception("A payload could not be read")
+            except Exception as error:  # noqa: BLE001 - told
+                tell(log, error, "A payload could not be read")
                 self._metrics.parse_failures("defect")
                 self._finish([(job, error)])
             else:
@@ -191,9 +225,11 @@ class Pipeline:
                 self._commit(group)
             except StorageUnavailable as error:
                 log.error("The audit could not be written, %d payloads refused: %s", len(group), error)  # noqa: TRY400
+                self._metrics.commit_failed()
                 self._finish((job, error) for job in group)
-            except Exception as error:
-                log.exception("A commit went wrong, %d payloads refused", len(group))
+            except Exception as error:  # noqa: BLE001 - told
+                tell(log, error, "A commit went wrong, %d payloads refused", len(group))
+                self._metrics.commit_failed()
                 self._metrics.parse_failures("defect")
                 self._finish((job, error) for job in group)
             else:
@@ -239,14 +275,16 @@ class Pipeline:
             for seen in reading.comparisons:
                 self._metrics.estimated(call, seen.token_type, seen.ratio)
             self._calibration.learn(reading.comparisons)
+            if reading.redactions or reading.unredacted:
+                self._metrics.redacted(reading.redactions, failures=int(reading.unredacted))
 
     def _keep_lessons(self, *, least: int) -> None:
         try:
             self._calibration.keep(self._audit.keep, least=least)
         except StorageUnavailable as error:
             log.warning("What was learned about counting is kept later: %s", error)
-        except Exception:
-            log.exception("What was learned about counting could not be kept")
+        except Exception as error:  # noqa: BLE001 - told
+            tell(log, error, "What was learned about counting could not be kept")
             self._metrics.parse_failures("defect")
 
     # ── Bounds ──────────────────────────────────────────────────────────────────────────

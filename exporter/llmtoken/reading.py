@@ -10,7 +10,9 @@ from __future__ import annotations
 import logging
 import os
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 
 import msgspec
 from msgspec.structs import replace
@@ -19,8 +21,10 @@ from llmtoken import call, decode, extract, pricing
 from llmtoken.call import Record
 from llmtoken.config import Settings
 from llmtoken.count import Comparison, Counter
+from llmtoken.errors import tell
 from llmtoken.exchange import Exchange
 from llmtoken.inference import Extraction, Inference
+from llmtoken.redact import Redactor
 from llmtoken.report import Report
 
 log = logging.getLogger(__name__)
@@ -43,27 +47,37 @@ class Reading(msgspec.Struct, frozen=True):
     record: Record
     problems: tuple[str, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
+    redactions: Mapping[str, int] = {}
+    """How often each rule found something in the record, which is without it."""
+    unredacted: bool = False
+    """Whether the record has lost its texts, because something in them could not be redacted."""
 
 
 def read(
-    report: Report, settings: Settings, counter: Counter | None = None, *, received: datetime | None = None
+    report: Report,
+    settings: Settings,
+    counter: Counter | None = None,
+    redactor: Redactor | None = None,
+    *,
+    received: datetime | None = None,
 ) -> Reading:
     """Read one report. A report without a `request_id` gets a fresh one.
 
     `counter` is what counts where usage is missing: one that has learned from this deployment's
-    traffic, or else one that has not.
+    traffic, or else one that has not. Without a `redactor` nothing is redacted.
     """
     counter = counter or Counter()
     received = received or datetime.now(UTC)
     request_id = report.request_id or _fresh_id()
     try:
-        return _read(report, settings, counter, request_id, received)
-    except Exception:
+        reading, exchange = _read(report, settings, counter, request_id, received)
+    except Exception as error:  # noqa: BLE001 - told
         # The report was valid, so it must be kept whatever we got wrong; the caller counts `defect`.
-        log.exception("Could not read report %s (%s %s)", request_id, report.method, report.path)
+        tell(log, error, "Could not read report %s", request_id)
         bare = call.build(report, Inference(), request_id=request_id, received=received)
         keep = _keeps_bodies(report, settings)
-        return Reading(
+        exchange = None
+        reading = Reading(
             report,
             Record(
                 call=bare,
@@ -72,6 +86,7 @@ def read(
             ),
             ("defect",),
         )
+    return reading if redactor is None else _redacted(reading, exchange, redactor)
 
 
 def _fresh_id() -> str:
@@ -99,11 +114,14 @@ _MADE_UP = Report(
 )
 
 
-def _read(report: Report, settings: Settings, counter: Counter, request_id: str, received: datetime) -> Reading:
+def _read(
+    report: Report, settings: Settings, counter: Counter, request_id: str, received: datetime
+) -> tuple[Reading, Exchange]:
     exchange: Exchange = decode.decode(report, max_body_bytes=settings.max_body_bytes)
     extraction = extract.extract(exchange)
     inference, comparisons, uncounted = _count(report, extraction, counter)
-    price = pricing.price(inference, report.started_at(received))
+    started_at = report.started_at(received)
+    price = pricing.price(inference, started_at, duration=report.elapsed_time, own=settings.prices)
     row = call.build(
         report,
         inference,
@@ -119,16 +137,27 @@ def _read(report: Report, settings: Settings, counter: Counter, request_id: str,
     if "too_large" in exchange.response.problems:
         row = replace(row, response_truncated=True)
     keep = _keeps_bodies(report, settings)
-    return Reading(
-        report,
-        Record(
-            call=row,
-            request_body=exchange.request.text if keep else None,
-            response_body=exchange.response.text if keep else None,
-            fetched=inference.fetched,
-        ),
-        (*exchange.request.problems, *exchange.response.problems, *extraction.problems, *uncounted),
-        comparisons,
+    record = Record(
+        call=row,
+        request_body=exchange.request.text if keep else None,
+        response_body=exchange.response.text if keep else None,
+        fetched=inference.fetched,
+    )
+    problems = (*exchange.request.problems, *exchange.response.problems, *extraction.problems, *uncounted)
+    return Reading(report, record, problems, comparisons), exchange
+
+
+def _redacted(reading: Reading, exchange: Exchange | None, redactor: Redactor) -> Reading:
+    """As it may be stored and shown; what is learned about counting would show the model's name."""
+    found = redactor.redact(reading.record, exchange)
+    named_alike = found.record.call.request_model == reading.record.call.request_model
+    named_alike = named_alike and found.record.call.response_model == reading.record.call.response_model
+    return replace(
+        reading,
+        record=found.record,
+        comparisons=reading.comparisons if named_alike else (),
+        redactions=found.counts,
+        unredacted=found.failed,
     )
 
 
@@ -136,16 +165,21 @@ def _count(
     report: Report, extraction: Extraction, counter: Counter
 ) -> tuple[Inference, tuple[Comparison, ...], tuple[str, ...]]:
     """The inference with its usage filled, comparisons when it is their turn, and what went wrong."""
+    if report.response_truncated and not report.response_body:
+        # Of a reply that nobody captured it isn't known that it said nothing.
+        extraction = replace(extraction, completion=lambda: None)
     try:
         inference = counter.complete(extraction)
         # Of a request that was captured in part the texts are not all there.
         comparisons = () if report.request_truncated else counter.compare(extraction)
-    except Exception:
+    except Exception as error:  # noqa: BLE001 - told
         # What was read without counting is kept; the caller counts `uncounted`.
-        log.exception("Could not count the tokens of a call to %s", extraction.inference.request_model)
+        tell(log, error, "Could not count the tokens of a call to %s", extraction.api)
         return extraction.inference, (), ("uncounted",)
     return inference, comparisons, ()
 
 
 def _keeps_bodies(report: Report, settings: Settings) -> bool:
-    return settings.capture_bodies == "full" and report.capture_bodies in (None, "full")
+    if settings.capture_bodies != "full" or report.capture_bodies not in (None, "full"):
+        return False
+    return not any(fnmatchcase(report.consumer or "", pattern) for pattern in settings.private_consumers)

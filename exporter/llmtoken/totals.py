@@ -102,6 +102,11 @@ def plus_cost(one: Decimal | None, other: Decimal | None) -> Decimal | None:
     return EXACT.add(one, other)
 
 
+def difference(old: Decimal | None, new: Decimal | None) -> Decimal:
+    """How much more the new one is, to the last digit; unknown is nothing."""
+    return EXACT.subtract(new or Decimal(0), old or Decimal(0))
+
+
 def _plus(one: int | None, other: int | None) -> int | None:
     if one is None or other is None:
         return other if one is None else one

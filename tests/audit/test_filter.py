@@ -98,6 +98,7 @@ def test_error_is_whether_there_was_one_or_which(store: Audit) -> None:
 def test_a_name_must_match_as_a_whole(store: Audit, name: str, column: str) -> None:
     store.write([record("1", **{column: "one"}), record("2", **{column: "one more"}), record("3", **{column: None})])
     assert found(store, **{name: "one"}) == {"1"}
+    assert found(store, **{name: "(none)"}) == {"3"}
 
 
 def test_everything_given_must_fit(store: Audit) -> None:

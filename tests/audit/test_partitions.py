@@ -279,7 +279,7 @@ def before(new_database: Callable[[str], str]) -> str:
     database = new_database("before")
     connections = connect_engines(database, busy_timeout=1)
     with connections.writer.begin() as connection:
-        migrate.upgrade(connection, "0008")
+        migrate.upgrade(connection, "0010")
     connections.close()
     for request_id, days in (("a", 50), ("b", 0)):
         sql(

@@ -12,12 +12,14 @@ from typing import Any
 
 import pytest
 from sqlalchemy import ColumnElement, delete, select, update
+from sqlalchemy.dialects import postgresql
 
 from llmtoken import audit
 from llmtoken.audit import Audit, Filter, Reader, Rules, corrections, migrate
 from llmtoken.audit.connect import connect
-from llmtoken.audit.rollups import COARSE, SUMS, daily_usage
+from llmtoken.audit.rollups import COARSE, SUMS, _sum, daily_usage
 from llmtoken.audit.schema import calls, metadata
+from llmtoken.audit.upsert import _prepared
 from llmtoken.call import Record
 from llmtoken.errors import StorageUnavailable
 from support.databases import locked, only_sqlite, sql
@@ -269,3 +271,8 @@ def test_an_older_database_is_filled_from_its_calls(busy: Audit, database: str, 
     with audit.open(old) as migrated:
         assert migrated.verify().balanced
         assert [rows(migrated, table) for table in TABLES] == [rows(busy, table) for table in TABLES]
+
+
+def test_postgresql_is_told_to_add_money_not_to_join_it() -> None:
+    statement, _, _ = _prepared(daily_usage, _sum, postgresql.psycopg.dialect())
+    assert "daily_usage.cost + excluded.cost" in statement

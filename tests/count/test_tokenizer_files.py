@@ -107,7 +107,7 @@ def test_it_is_loaded_once_for_all_threads(file: Path) -> None:
     assert len({id(encode) for encode in found}) == 1
 
 
-def test_a_file_that_turns_out_unusable_is_logged_once_and_left_out(
+def test_a_file_that_turns_out_unusable_is_logged_and_counted_once_and_left_out(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     broken = tmp_path / "tokenizer.json"
@@ -117,6 +117,7 @@ def test_a_file_that_turns_out_unusable_is_logged_once_and_left_out(
         assert counted("qwen3-8b", files) == counted("qwen3-8b", TokenizerFiles())
         assert files.encoder("qwen3-8b") is None
     assert caplog.text.count(f"tokenizer {broken} can't be used") == 1
+    assert files.failures == 1
 
 
 def test_what_the_provider_reports_still_counts(file: Path) -> None:

@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +20,7 @@ class CollectorProcess:
     """`llmtoken serve` on a port and a database file that stay the same over restarts."""
 
     folder: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
     port: int = field(init=False)
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
@@ -47,7 +49,7 @@ class CollectorProcess:
                 [sys.executable, "-m", "llmtoken", "serve", f"--port={self.port}", f"--database={self.database}"],
                 stdout=log,
                 stderr=log,
-                env=clean,
+                env={**clean, **self.environment},
             )
         self._process = process
         wait_for(lambda: self._ready() or process.poll() is not None)

@@ -3,9 +3,10 @@
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pytest
+from prometheus_client import Metric, generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_classic
 
@@ -13,7 +14,7 @@ from llmtoken.ledger import DROPPED, FAILED
 from llmtoken.metrics.instruments import INSTRUMENTS
 from support.calls import call
 from support.counting import Counting
-from support.exposition import GOLDEN, example
+from support.exposition import GOLDEN, WATCHED, example, filled
 from support.needs import program
 
 OPENMETRICS = "application/openmetrics-text"
@@ -42,15 +43,23 @@ def test_every_instrument_is_shown_under_the_name_it_declares() -> None:
     assert kinds == declared | {"target_info": "gauge"}
 
 
-def test_openmetrics_says_the_same_as_the_classic_text() -> None:
-    def samples(families):
-        return {
-            (sample.name, frozenset(sample.labels.items())): sample.value
-            for family in families
-            for sample in family.samples
-        }
+def samples(families: Iterable[Metric]) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    """Every value by its name and labels; an empty label is none."""
+    return {
+        (sample.name, frozenset((name, value) for name, value in sample.labels.items() if value)): sample.value
+        for family in families
+        for sample in family.samples
+    }
 
+
+def test_openmetrics_says_the_same_as_the_classic_text() -> None:
     assert samples(parse_openmetrics(example(OPENMETRICS))) == samples(parse_classic(example()))
+
+
+def test_the_text_says_what_opentelemetrys_exporter_says_through_prometheus_client() -> None:
+    with filled() as metrics:
+        ours, theirs = metrics.exposition(None)[0], generate_latest(metrics.registry)
+    assert samples(parse_classic(ours.decode())) == samples(parse_classic(theirs.decode()))
 
 
 @pytest.mark.parametrize(
@@ -90,6 +99,8 @@ def test_what_may_never_happen_is_shown_from_the_start(metrics: Counting) -> Non
         'llmtoken_overflow_total{llmtoken_dimension="model"} 0.0',
         'llmtoken_overflow_total{llmtoken_dimension="consumer"} 0.0',
         "llmtoken_commit_rows_total 0.0",
+        "llmtoken_otlp_failures_total 0.0",
+        "llmtoken_queue_refusals_total 0.0",
     ):
         assert f"\n{series}\n" in text
 
@@ -102,7 +113,7 @@ def test_recording_goes_on_while_a_scrape_hangs(metrics: Counting) -> None:
         leave.wait(10)
         return 7
 
-    metrics.watch(queue_reports=lambda: 0, queue_bytes=lambda: 0, database_bytes=slow_disk, unbalanced=lambda: 0)
+    metrics.watch(**WATCHED | {"database_bytes": slow_disk})
     shown: list[str] = []
     scrape = threading.Thread(target=lambda: shown.append(metrics.exposition(None)[0].decode()))
     scrape.start()
@@ -121,18 +132,18 @@ def test_a_number_that_cannot_be_read_is_left_out_and_the_rest_is_shown(
     def gone() -> int:
         raise OSError
 
-    metrics.watch(queue_reports=lambda: 5, queue_bytes=gone, database_bytes=lambda: 6, unbalanced=lambda: 0)
+    metrics.watch(**WATCHED | {"queue_bytes": gone})
     text = metrics.exposition(None)[0].decode()
-    assert "llmtoken_queue_reports 5.0" in text
+    assert "llmtoken_queue_reports 3.0" in text
     assert "llmtoken_queue_bytes " not in text
-    assert "llmtoken_database_bytes 6.0" in text
+    assert "llmtoken_database_bytes 1048576.0" in text
     assert "Callback failed for instrument llmtoken.queue.bytes" in caplog.text
 
 
 def test_a_size_that_nobody_knows_is_left_out(metrics: Counting, caplog: pytest.LogCaptureFixture) -> None:
-    metrics.watch(queue_reports=lambda: 5, queue_bytes=lambda: 6, database_bytes=lambda: None, unbalanced=lambda: 0)
+    metrics.watch(**WATCHED | {"database_bytes": lambda: None})
     text = metrics.exposition(None)[0].decode()
-    assert "llmtoken_queue_bytes 6.0" in text
+    assert "llmtoken_queue_bytes 4096.0" in text
     assert "llmtoken_database_bytes " not in text
     assert not caplog.records
 

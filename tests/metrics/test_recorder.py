@@ -95,7 +95,7 @@ def test_an_error_is_shown_with_its_type_and_status(seen: Seen) -> None:
     wrong = {"error_type": "rate_limit_exceeded"}
     assert seen.sum("llmtoken_requests_total", http_response_status_code="429", **wrong) == 1
     assert seen.sum("gen_ai_client_operation_duration_seconds_count", **wrong) == 1
-    assert seen.sum("gen_ai_client_operation_duration_seconds_count", error_type="") == 1
+    assert seen.sum("gen_ai_client_operation_duration_seconds_count") == 2
 
 
 def test_a_call_that_was_cut_says_by_whom(seen: Seen) -> None:
@@ -196,7 +196,7 @@ def test_a_commit_leaves_its_time_and_duration(seen: Seen) -> None:
 def test_a_disabled_sdk_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
     with pytest.raises(ConfigError, match="OTEL_SDK_DISABLED"):
-        Metrics(max_models=1, max_consumers=1)
+        Metrics(max_models=1, max_consumers=1, instance="test")
 
 
 def test_estimates_are_held_against_reports_by_model_and_side(seen: Seen) -> None:

@@ -48,6 +48,19 @@ def test_traefik_finds_the_plugin_of_this_checkout_where_it_runs(tmp_path: Path)
     assert (folder / "plugins-local" / "src" / shipped.PLUGIN_MODULE).resolve() == ROOT / "plugin"
 
 
+def test_the_landing_page_links_to_what_runs_and_to_what_is_linked_anyway(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LLMTOKEN_LINKS", '{"Grafana": "http://192.0.2.1:3000"}')
+    monkeypatch.setattr(programs, "prometheus", lambda: "/usr/bin/prometheus")
+    found = planned(tmp_path)
+    assert json.loads(part(found, "collector").environment["LLMTOKEN_LINKS"]) == {
+        "Traefik": found.proxy,
+        "Prometheus": found.prometheus,
+        "Grafana": "http://192.0.2.1:3000",
+    }
+
+
 def test_a_second_start_in_the_same_folder_is_fine(tmp_path: Path) -> None:
     planned(tmp_path)
     planned(tmp_path)

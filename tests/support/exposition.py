@@ -5,6 +5,8 @@ anew with `PYTHONPATH=tests python -m support.exposition`, and read the differen
 """
 
 import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from llmtoken.metrics.instruments import ATTRIBUTES
 from support.calls import call, failed, streamed, without_tokens
@@ -24,23 +26,44 @@ CALLS = [
 ]
 
 
-def example(accept: str | None = None) -> str:
-    """Record the example calls and everything else; what differs from run to run is made the same."""
+WATCHED: dict[str, Callable[[], int | None]] = {
+    "queue_reports": lambda: 3,
+    "queue_limit_reports": lambda: 100,
+    "queue_bytes": lambda: 4096,
+    "queue_limit_bytes": lambda: 65536,
+    "database_bytes": lambda: 1_048_576,
+    "database_limit_bytes": lambda: 4_194_304,
+    "disk_available_bytes": lambda: 16_777_216,
+    "disk_size_bytes": lambda: 33_554_432,
+    "unbalanced": lambda: 0,
+    "tokenizer_failures": lambda: 0,
+}
+"""What `Metrics.watch` is given."""
+
+
+@contextmanager
+def filled() -> Iterator[Counting]:
+    """Metrics with the example calls and everything else recorded."""
     metrics = Counting(max_models=5, max_consumers=2)
     try:
-        metrics.watch(
-            queue_reports=lambda: 3, queue_bytes=lambda: 4096, database_bytes=lambda: 1_048_576, unbalanced=lambda: 0
-        )
+        metrics.watch(**WATCHED)
         metrics.record(CALLS)
         metrics.record([call(request_model="one-too-many", consumer="carol")])
         metrics.reports(accepted=8, duplicates=2, rejected=1)
         metrics.parse_failures("not_json")
+        metrics.redacted({"email": 2, "openai_key": 1}, failures=1)
         metrics.estimated(CALLS[0], "output", 0.98)
         metrics.losses = {("dropped", "queue_full"): 3, ("dropped", "unknown"): 1, ("failed", "unknown"): 2}
         metrics.committed(0.02, 8)
-        text = metrics.exposition(accept)[0].decode()
+        yield metrics
     finally:
         metrics.close()
+
+
+def example(accept: str | None = None) -> str:
+    """What they look like; what differs from run to run is made the same."""
+    with filled() as metrics:
+        text = metrics.exposition(accept)[0].decode()
     text = re.sub(r'service_version="[^"]*"', 'service_version="x"', text)
     return re.sub(r"(?m)^(llmtoken_commit_last_timestamp_seconds) .*$", r"\1 1.7e+09", text)
 

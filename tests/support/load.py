@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from support.canary import CANARY
 from support.collector import wait_for
 
 _ROUNDS = itertools.count()
@@ -40,7 +41,7 @@ def report(request_id: str, chance: random.Random) -> dict[str, object]:
         "timestamp": "2026-01-02T03:04:05Z",
         "elapsed_time": 1.5,
         "consumer": f"team-{chance.randrange(3)}",
-        "request_body": json.dumps({"model": model, "messages": [{"role": "user", "content": prompt}]}),
+        "request_body": json.dumps({"model": model, "messages": [{"role": "user", "content": prompt}], "user": CANARY}),
         "response_body": json.dumps(reply) if chance.random() < 0.95 else "nonsense",
     }
 

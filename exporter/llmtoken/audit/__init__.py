@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 
 from llmtoken.audit import migrate
+from llmtoken.audit import search as full_text
 from llmtoken.audit.balance import Balance
 from llmtoken.audit.boots import Boots
 from llmtoken.audit.check import Check
@@ -19,11 +20,14 @@ from llmtoken.audit.counters import Counters
 from llmtoken.audit.editor import Editor
 from llmtoken.audit.failures import explained
 from llmtoken.audit.filter import Filter
+from llmtoken.audit.indexer import Indexer
 from llmtoken.audit.listing import MOST as MOST_CALLS
 from llmtoken.audit.listing import Page
 from llmtoken.audit.pruner import Pruner
 from llmtoken.audit.prunings import Pruned
 from llmtoken.audit.reader import Reader
+from llmtoken.audit.reprice import Advanced, Repricing
+from llmtoken.audit.repricings import Repriced
 from llmtoken.audit.retention import Progress, Rules, Summary
 from llmtoken.audit.rollups import MEANINGS as USAGE_MEANINGS
 from llmtoken.audit.schema import MEANINGS
@@ -35,16 +39,20 @@ __all__ = [
     "MOST_CALLS",
     "USAGE_GROUPS",
     "USAGE_MEANINGS",
+    "Advanced",
     "Audit",
     "Balance",
     "Check",
     "Editor",
     "Filter",
+    "Indexer",
     "Page",
     "Progress",
     "Pruned",
     "Pruner",
     "Reader",
+    "Repriced",
+    "Repricing",
     "Rules",
     "Summary",
     "open",
@@ -60,6 +68,7 @@ def open(  # noqa: A001 - audit.open reads well
     instance: str = "",
     rules: Rules | None = None,
     busy_timeout: float = 5.0,
+    search: bool | None = None,
     clock: Callable[[], float] = time.time,
 ) -> Audit:
     """Open `database` (a path or a SQLAlchemy URL) for a collector; create or migrate it first.
@@ -67,6 +76,7 @@ def open(  # noqa: A001 - audit.open reads well
     `instance` names whose counters these are, and is what `llmtoken.audit.connect` says when it is empty.
     `rules` are those that it will be pruned by: PostgreSQL's partitions are made so that they can be dropped whole.
     `busy_timeout`: how long to wait for another program's lock, in seconds.
+    `search` says whether what was said is indexed from now on; `None` leaves that as it is.
     `clock` says, in seconds, how long a report has been missing; it goes on while no collector runs.
     Raises `DatabaseError`: not a database, damaged, of a newer version, somebody else's, in
     use by another collector, locked, or not writable. The file is then left as it was.
@@ -79,12 +89,16 @@ def open(  # noqa: A001 - audit.open reads well
                 migrate.check(connection)
             with connections.writer.begin() as connection:
                 migrate.upgrade(connection)
+                if search is not None:
+                    full_text.switch(connection, on=search)
+                searched = full_text.is_on(connection)
                 counters = Counters(connections.instance, connection)
                 boots = Boots(connections.instance, connection)
         except BaseException:
             connections.close()
             raise
-    return Audit(connections, counters, boots, clock=clock, spans=(rules or Rules()).spans)
+    spans = (rules or Rules()).spans
+    return Audit(connections, counters, boots, clock=clock, spans=spans, searched=searched)
 
 
 def open_beside(database: str, *, busy_timeout: float = 30.0) -> Editor:

@@ -73,6 +73,12 @@ class Connections:
         with suppress(sqlite3.Error, DBAPIError), closing(self.writer.raw_connection()) as connection:
             connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
+    def overwrite_deleted(self) -> None:
+        """Have what the writer deletes from now on overwritten with zeros, where SQLite would leave it lying."""
+        if self.path is not None:
+            with closing(self.writer.raw_connection()) as connection:
+                connection.cursor().execute("PRAGMA secure_delete = ON")
+
     def disconnect(self) -> None:
         """Close every connection; the next use opens new ones."""
         self.reader.dispose()

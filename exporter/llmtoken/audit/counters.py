@@ -3,14 +3,16 @@
 A `series` is one set of labels of one collector; each call names the series that it is
 counted under, so what a counter stands at can be held against its rows at any time. One
 collector writes the series of its `instance`: it knows them all, and writes a changed total
-as a whole. What deleted calls had added up to is kept apart, by whoever deletes them. Must not
+as a whole. What deleted calls had added up to is kept apart, by whoever deletes them, and so is what
+corrected prices change. Must not
 know how calls are stored (`llmtoken.audit.writer` does) or shown.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import (
@@ -32,11 +34,12 @@ from sqlalchemy import (
 )
 
 from llmtoken.audit import values
+from llmtoken.audit.repricings import Correction
 from llmtoken.audit.schema import SHORT, Key, calls, metadata
 from llmtoken.audit.upsert import upsert
 from llmtoken.audit.values import Instant, Json, Money
 from llmtoken.call import Call
-from llmtoken.totals import NOTHING, Labels, Sums, plus, plus_call
+from llmtoken.totals import EXACT, NOTHING, Labels, Sums, difference, plus, plus_call
 
 series = Table(
     "series",
@@ -69,6 +72,15 @@ totals = _sums("totals")
 pruned_totals = _sums("pruned_totals")
 """What calls that were deleted had added up to: `totals` is this and the sums over `calls`. Retention writes it."""
 
+repriced_totals = Table(
+    "repriced_totals",
+    metadata,
+    Column("series_id", Key, ForeignKey(series.c.id), primary_key=True, autoincrement=False, doc="The series."),
+    Column("unpriced_calls", BigInteger(), nullable=False, doc="Calls that lost their price, less those that got one."),
+    Column("cost", Money(), nullable=False, doc="What its calls cost more since, US dollars, exact; may be negative."),
+)
+"""What corrected prices have changed in the rows: a counter can't fall, so `totals` stays what was counted."""
+
 SUMS = tuple(totals.c[name] for name in Sums._fields)
 
 
@@ -86,6 +98,9 @@ class Counters:
             labels = Labels(**known)
             self.ids[labels] = key
             self.totals[labels] = Sums(*sums)
+        first = select(func.min(series.c.created_at)).where(series.c.instance == instance)
+        self.began: datetime = connection.execute(first).scalar() or datetime.now(UTC)
+        """When the first of these calls was counted: before, all of them stood at 0."""
 
 
 class Entry:
@@ -156,6 +171,22 @@ def add_pruned(connection: Connection, gone: dict[int, Sums]) -> None:
     for key, *sums in connection.execute(before.where(pruned_totals.c.series_id.in_(gone))):
         gone[key] = plus(Sums._make(sums), gone[key])
     upsert(connection, pruned_totals, [[key, *sums] for key, sums in gone.items()])
+
+
+def correct(connection: Connection, corrections: Iterable[Correction]) -> None:
+    """Add to `repriced_totals` what these corrections change; they must be made in the same transaction."""
+    changed: dict[int, tuple[int, Decimal]] = {}
+    for each in corrections:
+        if each.series_id is not None:
+            unpriced, cost = changed.get(each.series_id, (0, Decimal(0)))
+            unpriced += each.used * ((each.new_cost is None) - (each.old_cost is None))
+            changed[each.series_id] = unpriced, EXACT.add(cost, difference(each.old_cost, each.new_cost))
+    if not changed:
+        return
+    before = select(repriced_totals).where(repriced_totals.c.series_id.in_(changed))
+    for key, unpriced, cost in connection.execute(before):
+        changed[key] = unpriced + changed[key][0], EXACT.add(cost, changed[key][1])
+    upsert(connection, repriced_totals, [[key, unpriced, cost] for key, (unpriced, cost) in changed.items()])
 
 
 def shown(labels: Labels) -> Mapping[str, str | int | bool]:

@@ -1,24 +1,27 @@
-"""Changing what is stored already: deleting what retention says, within a collector or beside it."""
+"""Changing what is stored already, within a collector or beside it: deleting what retention says, correcting costs."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from llmtoken.audit import reprice as prices
 from llmtoken.audit import retention, space
 from llmtoken.audit.failures import refused
+from llmtoken.audit.filter import Filter
 from llmtoken.audit.reader import Reader
+from llmtoken.audit.reprice import Advanced, Pricer, Repricing
 from llmtoken.audit.retention import Progress, Rules, Summary
 from llmtoken.errors import DatabaseError
 
 
 class Editor(Reader):
-    """Reads the audit and deletes from it, from any thread, also while a collector writes to it."""
+    """Reads the audit and changes it, from any thread, also while a collector writes to it."""
 
     def prune(
         self, rules: Rules, *, pause: Callable[[float], bool], advanced: Callable[[Progress], None] | None = None
@@ -27,11 +30,45 @@ class Editor(Reader):
 
         Raises `StorageUnavailable`; what was done by then stays done.
         """
-        partitioned = self._connections.writer.dialect.name == "postgresql"
-        store = retention.Store(
-            self._reading, self._changing, self._give_back, self._changing_apart if partitioned else None
-        )
-        return retention.prune(store, rules, pause=pause, advanced=advanced)
+        return retention.prune(self._store, rules, pause=pause, advanced=advanced)
+
+    def forget(
+        self,
+        consumers: Collection[str],
+        *,
+        pause: Callable[[float], bool],
+        advanced: Callable[[Progress], None] | None = None,
+    ) -> Summary:
+        """Delete all bodies of these consumers, and what the file would still show of them; see `prune`.
+
+        A SQLite file has zeros in their place when this returns. Its write-ahead log loses them likewise, unless
+        somebody else is reading: then with the next checkpoint.
+        """
+        self._connections.overwrite_deleted()
+        summary = retention.forget(self._store, consumers, pause=pause, advanced=advanced)
+        self._connections.checkpoint()
+        return summary
+
+    def forgettable(self, consumers: Collection[str]) -> int:
+        """How many calls `forget` would take the bodies of."""
+        with self._reading() as connection:
+            return retention.forgettable(connection, consumers)
+
+    @property
+    def _store(self) -> retention.Store:
+        apart = self._changing_apart if self._connections.writer.dialect.name == "postgresql" else None
+        return retention.Store(self._reading, self._changing, self._give_back, apart)
+
+    def preview_prices(self, which: Filter, price: Pricer, *, advanced: Advanced | None = None) -> Repricing:
+        """What `reprice` would change; see `llmtoken.audit.reprice`. Raises `StorageUnavailable`."""
+        return prices.preview(self._repricing(), which, price, advanced=advanced)
+
+    def reprice(self, which: Filter, price: Pricer, *, advanced: Advanced | None = None) -> Repricing:
+        """Correct what these calls cost. Raises `StorageUnavailable`; what was done by then stays done."""
+        return prices.reprice(self._repricing(), which, price, advanced=advanced)
+
+    def _repricing(self) -> prices.Store:
+        return prices.Store(self._reading, self._changing)
 
     @contextmanager
     def _changing_apart(self) -> Iterator[Connection]:

@@ -69,6 +69,10 @@ Status = Annotated[str | None, BeforeValidator(_status), WithJsonSchema({"type":
 Error = Annotated[bool | str | None, BeforeValidator(_error), WithJsonSchema({"type": "string"})]
 
 
+UNKNOWN = "(none)"
+"""Asks for the calls where a name is not known, as the dashboards call it."""
+
+
 class Filter(BaseModel):
     """Calls that fit everything that is given; `None` asks for nothing. Texts must match as a whole."""
 
@@ -85,6 +89,7 @@ class Filter(BaseModel):
     consumer: Text = _text("team-search", "Who asked.")
     status: Status = _text("5xx", "HTTP status of the reply: a number, or a class such as `4xx`.")
     error: Error = _text("true", "`true`: calls that failed; `false`: calls that didn't; else this `error_type`.")
+    q: Text = _text("refund policy", "Calls in which this was said, where the setting `search` is on; see docs/api.md.")
 
     @model_validator(mode="after")
     def _has_room(self) -> Self:
@@ -128,6 +133,8 @@ class Filter(BaseModel):
             wanted, column = getattr(self, name), columns[DIMENSIONS[name].key]
             if name == "status":
                 yield _is_status(column, wanted)
+            elif wanted == UNKNOWN:
+                yield column.is_(None)
             elif isinstance(wanted, bool):
                 yield column.is_not(None) if wanted else column.is_(None)
             else:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from sqlalchemy import Connection, Table, insert
 from sqlalchemy.dialects import sqlite
+from sqlalchemy.exc import DBAPIError
 
 from llmtoken.audit import partitions
 from llmtoken.audit.schema import bodies, calls
@@ -90,11 +91,14 @@ class _Copy:
 
     def __call__(self, connection: Connection, rows: Sequence[Row]) -> None:
         cursor = connection.connection.cursor()
-        with cursor.copy(self._statement) as copy:
-            for row in rows:
-                copy.write_row(
-                    [
-                        value if process is None or value is None else process(value)
-                        for value, process in ((row[name], process) for name, process in self._columns)
-                    ]
-                )
+        try:
+            with cursor.copy(self._statement) as copy:
+                for row in rows:
+                    copy.write_row(
+                        [
+                            value if process is None or value is None else process(value)
+                            for value, process in ((row[name], process) for name, process in self._columns)
+                        ]
+                    )
+        except connection.dialect.loaded_dbapi.Error as error:  # as SQLAlchemy says it of its own statements
+            raise DBAPIError(self._statement, None, error, hide_parameters=True) from error

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import msgspec
 from sqlalchemy import Connection, Row, Select, literal, tuple_
 
-from llmtoken.audit import narrowing
+from llmtoken.audit import narrowing, search
 from llmtoken.audit.filter import Filter
 from llmtoken.audit.schema import calls
 from llmtoken.audit.values import Instant, rfc3339
@@ -40,10 +40,12 @@ def rows(
     """The page's rows, and one more if there is one. Raises `QueryError`."""
     if not 1 <= limit <= MOST:
         raise QueryError(f"limit is {limit}", hint=f"ask for 1 to {MOST} calls at once, and for more with the cursor")
-    wanted, before = limit + 1, None
+    wanted = limit + 1
+    before, key = (None, None) if cursor is None else _place(cursor)
     query = query.where(*which.conditions()).order_by(calls.c.started_at.desc(), calls.c.id.desc())
-    if cursor is not None:
-        before, key = _place(cursor)
+    if which.q is not None:
+        return connection.execute(search.newest(connection, query, which.q, key).limit(wanted)).all()
+    if before is not None:
         query = query.where(tuple_(calls.c.started_at, calls.c.id) < tuple_(literal(before, Instant()), literal(key)))
     places = narrowing.places(connection, which, wanted, before)
     if places is None:

@@ -7,9 +7,9 @@ sums say which days have such calls, and of which models. Nothing is left out: n
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 
 from sqlalchemy import ColumnElement, Connection, and_, case, func, null, or_, select
 
@@ -23,17 +23,19 @@ _BEARABLE = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A day, and the models under which that day's calls are; an unknown model is `None`."""
+    """Some days, from the first to the last, and the models under which their calls are; unknown is `None`."""
 
-    day: str
+    first: str
+    last: str
     models: frozenset[str | None]
 
     def conditions(self) -> Iterator[ColumnElement[bool]]:
         """What is true of these calls."""
-        column, day = calls.c.request_model, date.fromisoformat(self.day)
+        column = calls.c.request_model
         known = column.in_(sorted(model for model in self.models if model is not None))
         yield or_(known, column.is_(None)) if None in self.models else known
-        yield calls.c.started_at.between(datetime.combine(day, time.min, UTC), datetime.combine(day, time.max, UTC))
+        first, last = date.fromisoformat(self.first), date.fromisoformat(self.last)
+        yield calls.c.started_at.between(datetime.combine(first, time.min, UTC), datetime.combine(last, time.max, UTC))
 
 
 def places(connection: Connection, which: Filter, wanted: int, before: datetime | None) -> list[Place] | None:
@@ -58,4 +60,20 @@ def places(connection: Connection, which: Filter, wanted: int, before: datetime 
     where = select(table.day, table.request_model).where(fits, *days).order_by(table.day.desc())
     for day, model in connection.execute(where):
         models.setdefault(day, set()).add(model)
-    return [Place(day, frozenset(known)) for day, known in models.items()]
+    return list(_spans(models))
+
+
+def _spans(models: Mapping[str, set[str | None]]) -> Iterator[Place]:
+    """The newest day alone, then up to twice as many at once that follow each other: a question each costs, too."""
+    days, first, most = list(models), 0, 1
+    while first < len(days):
+        behind = first + 1
+        while behind < len(days) and behind - first < most and _follows(days[behind], days[behind - 1]):
+            behind += 1
+        some = days[first:behind]
+        yield Place(some[-1], some[0], frozenset[str | None]().union(*(models[day] for day in some)))
+        first, most = behind, most * 2
+
+
+def _follows(day: str, later: str) -> bool:
+    return date.fromisoformat(later) - date.fromisoformat(day) == timedelta(days=1)

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import builtins
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, Self
 
 from sqlalchemy import Column, Connection, Row, Select, func, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from llmtoken.audit import balance, calibration, listing, prunings, values
+from llmtoken.audit import balance, blocks, calibration, listing, prunings, repricings, values
 from llmtoken.audit.balance import Balance
+from llmtoken.audit.blocks import Span
 from llmtoken.audit.calibration import Lesson
 from llmtoken.audit.connect import Connections, size
 from llmtoken.audit.failures import refused
 from llmtoken.audit.filter import Filter
 from llmtoken.audit.listing import Page
 from llmtoken.audit.prunings import Pruned
+from llmtoken.audit.repricings import Repriced
 from llmtoken.audit.schema import FIELDS, TOKENS, bodies, calls
 from llmtoken.audit.usage import usage
 from llmtoken.errors import StorageUnavailable
@@ -37,6 +41,11 @@ class Reader:
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
         self._closed = False
+
+    @property
+    def path(self) -> Path | None:
+        """The SQLite file; `None` on a server."""
+        return self._connections.path
 
     def __enter__(self) -> Self:
         return self
@@ -126,6 +135,24 @@ class Reader:
             if len(rows) < _PIECE:
                 return
 
+    def span(self, which: Filter, after: int = 0) -> Span:
+        """Where all calls are that fit and arrived behind the id `after`, as of now; see `llmtoken.audit.blocks`."""
+        with self._reading() as connection:
+            return blocks.span(connection, which, after)
+
+    def blocks(self, which: Filter, where: Span, *, bodies: bool = False) -> Iterator[Sequence[blocks.Row]]:
+        """Those calls, in order of arrival, a block at a time, as `llmtoken.audit.blocks.fields` says.
+
+        Each block is read when it is asked for, so that a reader that takes its time holds nothing back.
+        """
+        while where.after < where.last:
+            with self._reading() as connection:
+                rows = blocks.block(connection, which, where, with_bodies=bodies)
+            if not rows:
+                return
+            yield rows
+            where = Span(rows[-1][0], where.last)
+
     def count(self) -> int:
         """How many calls are stored."""
         with self._reading() as connection:
@@ -147,6 +174,11 @@ class Reader:
         with self._reading() as connection:
             return prunings.log(connection, limit)
 
+    def repricings(self, limit: int) -> Sequence[Repriced]:
+        """What costs were corrected, newest first; see `llmtoken.audit.repricings`."""
+        with self._reading() as connection:
+            return repricings.log(connection, limit)
+
     def lessons(self) -> builtins.list[Lesson]:
         """What was learned about counting; see `llmtoken.audit.calibration`."""
         with self._reading() as connection:
@@ -160,6 +192,16 @@ class Reader:
         with suppress(StorageUnavailable), self._reading() as connection:
             return int(connection.execute(text("SELECT pg_database_size(current_database())")).scalar_one())
         return None
+
+    def disk_available_bytes(self) -> int | None:
+        """Room that is left on a SQLite file's file system, as far as we may take it; `None` for other databases."""
+        path = self._connections.path
+        return None if path is None else shutil.disk_usage(path.parent).free
+
+    def disk_size_bytes(self) -> int | None:
+        """Size of a SQLite file's file system; `None` for other databases."""
+        path = self._connections.path
+        return None if path is None else shutil.disk_usage(path.parent).total
 
     def close(self) -> None:
         """Let go of the database; reads then raise `StorageUnavailable`."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,7 +21,7 @@ from sqlalchemy import Connection, Row, Select, delete, exists, func, literal, s
 
 from llmtoken.audit import corrections, counters, dropping, partitions, prunings, replies, space
 from llmtoken.audit.prunings import Pruned, What
-from llmtoken.audit.schema import bodies, calls
+from llmtoken.audit.schema import SHORT, bodies, calls
 from llmtoken.audit.values import Instant
 from llmtoken.config import shown_age
 from llmtoken.errors import StorageUnavailable
@@ -109,10 +109,31 @@ def prune(
     return Summary(tuple(done), len(run.kept), used_before, used_after, can_shrink, not run.goes_on)
 
 
+def forget(
+    store: Store,
+    consumers: Collection[str],
+    *,
+    pause: Callable[[float], bool],
+    advanced: Callable[[Progress], None] | None = None,
+) -> Summary:
+    """Delete every body of these consumers, whatever its age, as `prune` does."""
+    run = _Run(store, pause, advanced)
+    done = run.follow(_forgetting(consumers))
+    while run.goes_on and store.give_back():
+        run.goes_on = pause(_SLOW)
+    return Summary((done,), 0, None, None, can_shrink=True, interrupted=not run.goes_on)
+
+
+def forgettable(connection: Connection, consumers: Collection[str]) -> int:
+    """How many calls would lose their bodies."""
+    return _count(connection, _forgetting(consumers))
+
+
 # ── Steps ───────────────────────────────────────────────────────────────────────────────
 
 _Place = tuple[datetime, int]
 _BEGINNING: _Place = (datetime(1, 1, 1, tzinfo=UTC), 0)
+_END = datetime(9999, 12, 31, tzinfo=UTC)
 _HAS_BODIES = exists().where(bodies.c.call_id == calls.c.id)
 
 
@@ -144,6 +165,12 @@ def _steps(rules: Rules, now: datetime, *, partitioned: bool) -> Iterable[_Step]
         rule, before = f"retain_bytes = {rules.bytes}", now - YOUNG
         yield _Step(rule, "bodies", _bodies_by_arrival, before, rules.bytes)
         yield _Step(rule, "calls", _calls_by_arrival(before), before, rules.bytes)
+
+
+def _forgetting(consumers: Collection[str]) -> _Step:
+    which = calls.c.consumer.in_(consumers)
+    rule = f"forget consumer {' or '.join(sorted(consumers))}"[:SHORT]
+    return _Step(rule, "bodies", _by_time(_END, which, _HAS_BODIES), _END)
 
 
 def _by_time(before: datetime, *which: Any) -> Callable[[_Place], Select[Any]]:
@@ -237,8 +264,7 @@ class _Run:
         if self._advanced is None or step.most_bytes is not None:
             return None
         with self._store.reading() as connection:
-            concerned = step.query(_BEGINNING).order_by(None).subquery()
-            return int(connection.execute(select(func.count()).select_from(concerned)).scalar_one())
+            return _count(connection, step)
 
     def _delete(self, step: _Step, found: Sequence[Row[Any]]) -> int:
         with self._store.changing() as connection:
@@ -272,6 +298,11 @@ class _Run:
         elif took < _QUICK:
             self._rows = min(_MOST, self._rows * 2)
         self.goes_on = self._pause(took)
+
+
+def _count(connection: Connection, step: _Step) -> int:
+    concerned = step.query(_BEGINNING).order_by(None).subquery()
+    return int(connection.execute(select(func.count()).select_from(concerned)).scalar_one())
 
 
 _Gone = tuple[int, datetime]

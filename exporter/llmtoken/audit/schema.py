@@ -119,8 +119,9 @@ calls = Table(
     Index("calls_response_id", "response_id"),
     Index("calls_fetched", "response_id", sqlite_where=_FETCHED, postgresql_where=_FETCHED),
     Index("calls_counted_by", "counted_by", sqlite_where=_GIVEN_WAY, postgresql_where=_GIVEN_WAY),
-    Index("calls_error_type", "started_at", sqlite_where=_ERROR, postgresql_where=_ERROR),
-    Index("calls_http_status", "started_at", sqlite_where=_FAILED, postgresql_where=_FAILED),
+    # With all that a page of failed calls is ordered and picked by, so that the others' rows aren't read.
+    Index("calls_error_type", "started_at", "id", "error_type", sqlite_where=_ERROR, postgresql_where=_ERROR),
+    Index("calls_http_status", "started_at", "id", "http_status", sqlite_where=_FAILED, postgresql_where=_FAILED),
     sqlite_autoincrement=True,
 )
 

@@ -29,6 +29,8 @@ _TABLES = (*rollups.COARSE, rollups.daily_usage)
 def usage(connection: Connection, which: Filter, group_by: Sequence[str]) -> list[dict[str, Any]]:
     """A row for each group, JSON-ready: see `Reader.usage`. Raises `QueryError`."""
     names = _checked(group_by)
+    if which.q is not None:
+        raise QueryError("What was said isn't added up", hint="leave q out, or list the calls and add them up yourself")
     found: dict[rollups.Key, list[Any]] = {}
     for query in _queries(connection, which, names):
         for row in connection.execute(query):

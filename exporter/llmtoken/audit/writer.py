@@ -13,7 +13,7 @@ from typing import Any
 from msgspec.structs import replace
 from sqlalchemy import Connection, update
 
-from llmtoken.audit import calibration, replies, values
+from llmtoken.audit import calibration, replies, search, values
 from llmtoken.audit.balance import Watch
 from llmtoken.audit.boots import Boots, any_due
 from llmtoken.audit.calibration import Lesson
@@ -36,6 +36,8 @@ _values_of = attrgetter(*_NAMES)
 # What may be stored otherwise than it was said, and is counted elsewhere.
 _counted_of, _counted_in = attrgetter(*replies.TAKEN_OUT), itemgetter(*replies.TAKEN_OUT)
 
+_said_in = itemgetter("call_id", "request_body", "response_body")
+
 _TRUSTED = 1.0
 """How long it holds, in seconds, that the database took a write or refused one: polling shall cost no disk writes."""
 
@@ -57,10 +59,11 @@ class Audit(Editor):
         *,
         clock: Callable[[], float],
         spans: Sequence[str],
+        searched: bool = False,
     ) -> None:
         super().__init__(connections)
         self._counters, self._boots, self._clock = counters, boots, clock
-        self._spans = spans
+        self._spans, self._searched = spans, searched
         self._insertion: Insertion
         self._takes_since: float | None = clock()
         self._looked_at = 0.0
@@ -73,8 +76,13 @@ class Audit(Editor):
 
     @property
     def instance(self) -> str:
-        """Whose counters these are."""
+        """The name under which this collector keeps its counters."""
         return self._counters.instance
+
+    @property
+    def counters_began(self) -> datetime:
+        """When this collector's counters stood at 0."""
+        return self._counters.began
 
     @property
     def counters(self) -> Mapping[Labels, Sums]:
@@ -119,6 +127,8 @@ class Audit(Editor):
             texts = [draft.texts() for draft in first.values() if draft.key is not None and draft.has_bodies()]
             if texts:
                 self._insertion.bodies(connection, texts)
+                if self._searched:
+                    search.add(connection, map(_said_in, texts))
             days.write(connection)
             now = self._clock()
             self._boots.take(connection, told, now, settles=self._may_settle(now))
@@ -207,6 +217,16 @@ class Audit(Editor):
         """
         with self._reading() as connection:
             return self._watch.unbalanced(connection)
+
+    def index_older(self, most: int) -> bool:
+        """Index what was said in some calls from before there was an index; whether there may be more.
+
+        Raises `StorageUnavailable` as `write` does.
+        """
+        if not self._searched:
+            return False
+        with self._changing() as connection:
+            return search.index_older(connection, most)
 
     def keep(self, lessons: Sequence[Lesson]) -> None:
         """Commit what was learned. Raises `StorageUnavailable` as `write` does."""

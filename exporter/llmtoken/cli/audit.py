@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from decimal import Decimal
 from pathlib import Path
 
 from rich.table import Column, Table
@@ -46,5 +47,7 @@ def _show(balance: Balance) -> None:
     out.print(
         f"{balance.calls:,} calls and {balance.pruned:,} pruned ones in {balance.series:,} series of {collectors}"
     )
+    if repriced := Decimal(balance.repriced):
+        out.print(f"Repricing changed the rows by {repriced:+f} USD since; the counters keep what they counted")
     if balance.uncounted:
         out.print(f"{balance.uncounted:,} calls are from before counters were kept, and are in none")

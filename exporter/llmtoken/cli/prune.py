@@ -1,18 +1,17 @@
-"""`llmtoken audit prune`: the progress bars, the account at the end, and the log of what was deleted."""
+"""`llmtoken audit prune`: the account at the end, and the log of what was deleted."""
 
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import asdict
 from datetime import datetime
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
 from llmtoken import audit
 from llmtoken.audit import Rules, Summary
 from llmtoken.cli.console import err, out
+from llmtoken.cli.deleting import pause, progress
 from llmtoken.config import Settings
 from llmtoken.errors import ConfigError
 
@@ -28,20 +27,8 @@ def prune(settings: Settings, *, as_json: bool) -> None:
             "Nothing says what may be deleted",
             hint="give --bodies, --calls or --bytes, or set retain_bodies, retain_calls or retain_bytes",
         )
-    with audit.open_beside(settings.database) as editor, _bars() as bars:
-        tasks: dict[str, TaskID] = {}
-
-        def advanced(progress: audit.Progress) -> None:
-            name = f"{progress.deleted}, {progress.rule}"
-            if name not in tasks:
-                tasks[name] = bars.add_task(name, total=progress.total)
-            bars.update(tasks[name], completed=progress.count)
-
-        def pause(seconds: float) -> bool:
-            time.sleep(seconds)
-            return True
-
-        summary = editor.prune(rules, pause=pause, advanced=advanced if err.is_terminal else None)
+    with audit.open_beside(settings.database) as editor, progress() as advanced:
+        summary = editor.prune(rules, pause=pause, advanced=advanced)
     if as_json:
         out.print_json(json.dumps(asdict(summary)))
     else:
@@ -69,12 +56,6 @@ def show_log(settings: Settings, *, as_json: bool) -> None:
         out.print(table)
     else:
         out.print("Nothing was deleted yet.")
-
-
-def _bars() -> Progress:
-    """A bar for each rule on a terminal; nothing anywhere else."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=err, disable=not err.is_terminal, transient=True)
 
 
 def _print(summary: Summary) -> None:

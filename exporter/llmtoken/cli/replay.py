@@ -7,11 +7,11 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from llmtoken import config as configuration
-from llmtoken.cli.console import err, out
+from llmtoken.cli.console import bars, err, out
 from llmtoken.replay import Source, Summary, destination, open_source, replay
 from llmtoken.replay.run import MOST_ERRORS
 
@@ -23,7 +23,8 @@ def run(location: str, *, to: str | None, config: Path | None, as_json: bool) ->
     """Replay and print what became of it. Returns whether everything was taken."""
     settings = configuration.load(config)
     source = open_source(location, max_line=settings.max_request_bytes)
-    with _progress() as progress:
+    columns = (TaskProgressColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
+    with bars(*columns) as progress:
         task = progress.add_task(source.name, total=source.total, rate="")
         told = 0
 
@@ -51,20 +52,6 @@ def run(location: str, *, to: str | None, config: Path | None, as_json: bool) ->
     else:
         _print(summary)
     return not summary.rejected
-
-
-def _progress() -> Progress:
-    """A bar with rate and remaining time on a terminal; nothing anywhere else."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-        console=err,
-        disable=not err.is_terminal,
-        transient=True,
-    )
 
 
 def _move(progress: Progress, task: TaskID, source: Source, summary: Summary) -> None:

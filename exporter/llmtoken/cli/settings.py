@@ -12,11 +12,13 @@ from rich.table import Column, Table
 from llmtoken import config as configuration
 from llmtoken.cli.console import err, out
 from llmtoken.config import CONFIG_VARIABLE, Settings, variable, without_password
+from llmtoken.redact import Redactor
 
 
 def show(config: Path | None, *, as_json: bool) -> None:
     """Print every setting with its effective value and origin. Raises `ConfigError` when one is wrong."""
     settings, origins = configuration.load(config), configuration.origins(config)
+    Redactor(settings.redact, settings.redact_patterns)  # says what is wrong with them
     values = settings.model_dump(mode="json")  # masks the secrets
     values["database"] = without_password(settings.database)
     rows = {name: {"value": values[name], "source": origin} for name, origin in origins.items()}
@@ -86,12 +88,56 @@ the weights of most of them; the first pattern that fits the model's name counts
 
 Install the library with `pip install 'llmtoken[tokenizers]'`.
 
+## Prices
+
+Costs come from the public price list that is installed with llmtoken, if it knows provider and model. What you run
+yourself or have negotiated is priced by you, in US dollars, and that wins:
+
+```toml
+[[prices]]
+model = "qwen*"            # a pattern of model names, in any case
+provider = "self_hosted"   # a pattern of gen_ai_provider_name; every provider if left out
+since = 2026-01-01         # first day, UTC; always if left out
+input_per_million = "0.10"
+output_per_million = "0.40"
+
+[[prices]]
+model = "whisper*"
+per_second = "0.0006"      # of the call's duration
+```
+
+There are `input_per_million`, `output_per_million`, `cache_read_per_million`, `cache_write_per_million`,
+`reasoning_per_million`, `input_audio_per_million` and `output_audio_per_million`, all of tokens, `per_second` and
+`per_call`; those that are given are added up. A part without a rate of its own costs what the other tokens of its
+side cost. The first table that fits counts, so a new price goes above the one that it replaces. Tokens that nobody
+knows and a side without a rate have no price; with tokens, the call is then counted in
+`llmtoken_unpriced_requests_total`. Seconds and calls are paid only where the model worked: not for errors, lists,
+or a reply that is fetched again. The column `price_version` names the price, a digest of its rates and its first
+day. `llmtoken audit reprice` applies a change to calls that are stored already, and `llmtoken prices` says what a
+model costs now.
+
 ## Tokens
 
 On a loopback address no token is needed. On any other, both are: the one that reports carry
 (`token`, `token_file`) and the one that audit reads carry (`read_token`, `read_token_file`). They are
 separate, so that a proxy that reports can't read. A file holds one token a line and all of them are valid,
-so a token is replaced without a gap: add the new one, restart, move the senders over, take the old one out.
+so a token is replaced without a gap: add the new one, move the senders over, take the old one out. A file is read
+again within a second of its change; one that is gone or empty changes nothing.
+
+## Redaction
+
+`secrets` are redacted unless you say otherwise. With personal data, a pattern of your own, and consumers that are
+called by their e-mail address but shall stay apart:
+
+```toml
+redact = ["secrets", "pii"]
+redact_key = "at least sixteen characters"
+
+[redact_patterns]
+customer_number = '\bKD-[0-9]{{8}}\b'
+```
+
+Rules, where they look and what they can't see: [privacy.md](privacy.md).
 
 ## Kubernetes
 

@@ -31,6 +31,11 @@ class TokenizerFiles:
         self._loaded: dict[Path, Encode | None] = {}
         self._loading = threading.Lock()
 
+    @property
+    def failures(self) -> int:
+        """How many files turned out unusable."""
+        return sum(encode is None for encode in list(self._loaded.values()))
+
     def encoder(self, model: str | None) -> Encode | None:
         """The encoder of the first pattern that fits the model's name, whatever its case; `None` without one.
 

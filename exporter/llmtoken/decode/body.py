@@ -98,6 +98,7 @@ def read(report: Report, side: Side, headers: Mapping[str, str], *, limit: int) 
     return Body(
         framing=framed.framing,
         text=text,
+        encoded=framed.opaque,
         json=framed.value,
         events=framed.frames.events,
         truncated=cut,

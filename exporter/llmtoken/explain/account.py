@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from llmtoken.exchange import Exchange
 from llmtoken.explain import bodies, counting, route, usage
 from llmtoken.explain.fact import Fact, Step
 from llmtoken.extract import registry
-from llmtoken.inference import Extraction, Inference, Usage
+from llmtoken.inference import Extraction
 from llmtoken.reading import PROBLEMS, read
 from llmtoken.report import Report
 
@@ -30,6 +31,15 @@ class Explanation:
     problems: dict[str, str]
     defects: tuple[str, ...] = field(default=())
     """Log lines with their tracebacks, where an error of ours stood in the way."""
+
+    def reasons(self) -> dict[str, str]:
+        """Why each number is what it is, by the call's field: the sum that it is, the tokenizer, the prices."""
+        facts = [fact for step in self.steps if step.name in ("usage", "counting", "price") for fact in step.facts]
+        found: dict[str, str] = {}
+        for fact in facts:
+            if fact.value is not None and fact.because:
+                found.setdefault(fact.name, fact.because)
+        return {name: found[name] for name in Call.__struct_fields__ if name in found}
 
 
 def explain(report: Report, settings: Settings, calibration: Calibration | None = None) -> Explanation:
@@ -51,7 +61,7 @@ def explain(report: Report, settings: Settings, calibration: Calibration | None 
             _step("reply", bodies.facts(report, "response", exchange.response, settings.max_body_bytes)),
             *_read(exchange, extraction),
             _step("counting", counting.facts(extraction, call, tokenizers)),
-            _step("price", _price(call, report.started_at(received))),
+            _step("price", _price(call, settings)),
         ]
     problems = {name: PROBLEMS[name] for name in reading.problems}
     return Explanation(tuple(steps), call, problems, tuple(defects))
@@ -100,24 +110,13 @@ def _defect(error: Exception) -> Fact:
     return Fact("defect", repr(error), "an error of ours stood in the way; please report it")
 
 
-def _price(call: Call, started_at: datetime) -> Iterator[Fact]:
+def _price(call: Call, settings: Settings) -> Iterator[Fact]:
     """Priced once more by the call's own fields, which are all that a price depends on."""
-    found = pricing.price_or_reason(_inference(call), started_at)
+    found = pricing.reason_of_call(call, settings.prices)
     if isinstance(found, str):
         yield Fact("cost", None, found)
     else:
         yield Fact("cost", f"{found.amount:f} USD", found.version)
-
-
-def _inference(call: Call) -> Inference:
-    names = set(Usage.__struct_fields__) - {"source"}
-    return Inference(
-        operation_name=call.operation_name,
-        provider_name=call.provider_name,
-        request_model=call.request_model,
-        response_model=call.response_model,
-        usage=Usage(**{name: getattr(call, name) for name in names}),
-    )
 
 
 @contextmanager
@@ -127,7 +126,9 @@ def _logged() -> Iterator[list[str]]:
 
     class Listener(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            told.append(self.format(record))
+            text = self.format(record)
+            defect = getattr(record, "defect", None)
+            told.append("\n".join([text, *traceback.format_exception(defect)]) if defect else text)
 
     logger, listener = logging.getLogger("llmtoken"), Listener(logging.WARNING)
     propagated = logger.propagate

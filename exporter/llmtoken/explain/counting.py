@@ -33,12 +33,12 @@ def facts(extraction: Extraction, call: Call, tokenizers: TokenizerFiles) -> Ite
         yield Fact("prompt", None, "the request has no texts, or they can't be had")
     else:
         yield from _prompt(said, sides)
-        yield _taken("input_tokens", usage.input_tokens, call.input_tokens)
+        yield _taken("input_tokens", usage.input_tokens, call.input_tokens, sides)
     if answer is None:
         yield Fact("answer", None, "the operation has none, or it can't be had")
     else:
         yield from _answer(answer, sides)
-        yield _taken("output_tokens", usage.output_tokens, call.output_tokens)
+        yield _taken("output_tokens", usage.output_tokens, call.output_tokens, sides)
     yield Fact("usage source", call.usage_source)
 
 
@@ -48,11 +48,11 @@ def _need(*, reported: bool, complete: bool) -> str:
     return "the reply says no usage"
 
 
-def _taken(name: str, said: int | None, taken: int | None) -> Fact:
+def _taken(name: str, said: int | None, taken: int | None, sides: Sides) -> Fact:
     if said is not None:
         because = "what the provider said"
     else:
-        because = "as counted above, corrected by what other calls have taught, if they have"
+        because = f"counted with {sides.encoding}, corrected by what other calls have taught, if they have"
     return Fact(name, taken, because if taken is not None else "not counted")
 
 

@@ -37,6 +37,7 @@ def read_results(messages: list[Json], reply: Reply) -> None:
         reply.tool_calls += one.tool_calls
     reply.usage = add_up(usages)
     reply.model = models.pop() if len(models) == 1 else None
+    reply.details["service_tier"] = "batch"
 
 
 def streamed(events: tuple[Event, ...], reply: Reply) -> None:

@@ -67,6 +67,8 @@ MEANINGS = {
     "server_output_time": "Part of that for making the output, seconds.",
     "time_to_first_answer_chunk": "From request to the first piece of output that isn't reasoning, seconds; streams.",
     "longest_stall": "Longest time from one piece of output to the next, seconds; streams.",
+    "redactions": "How many findings were taken out of the call's texts before they were stored (setting `redact`).",
+    "redaction": "`failed` where something could not be taken out, so that none of the call's texts is stored.",
 }
 """Every name that details can have, and what it means; docs/audit.md shows them."""
 

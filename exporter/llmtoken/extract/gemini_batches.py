@@ -25,6 +25,7 @@ def whole(body: Json, reply: Reply) -> None:
     reply.error_type = error_in(body) or reply.error_type
     answers = mapping(mapping(body.get("response")).get("inlinedResponses"))
     responses = (mapping(one.get("response")) for one in mappings(answers.get("inlinedResponses")))
+    reply.details["service_tier"] = "batch"
     reply.usage = add_up([usage_metadata(mapping(one.get("usageMetadata"))) for one in responses])
 
 

@@ -22,6 +22,7 @@ def whole(body: Json, reply: Reply) -> None:
     reply.pending = status not in ENDED
     if not reply.pending:
         reply.usage = openai_usage(body.get("usage"))
+        reply.details["service_tier"] = "batch"
 
 
 API = Api(

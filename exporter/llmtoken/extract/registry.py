@@ -17,6 +17,7 @@ import msgspec
 from msgspec.structs import replace
 
 from llmtoken import timing
+from llmtoken.errors import tell
 from llmtoken.exchange import Exchange
 from llmtoken.extract import (
     anthropic_batches,
@@ -135,9 +136,9 @@ def extract(exchange: Exchange) -> Extraction:
     """
     try:
         return _extract(exchange)
-    except Exception:
+    except Exception as error:  # noqa: BLE001 - told
         # The exchange happened, so it must be recorded whatever we got wrong; the caller counts the problem.
-        log.exception("Could not read %s %s", exchange.method, exchange.path)
+        tell(log, error, "Could not read an exchange")
         return Extraction(api="unknown", inference=Inference(), countable=False, problems=("reader_failed",))
 
 
@@ -219,8 +220,8 @@ def _read(api: Api, exchange: Exchange, first: Any) -> tuple[Reply, str | None]:
             reply.usage_is_final = True
         elif body.is_stream:
             api.streamed(body.events, reply)
-    except Exception:
-        log.exception("Could not read a reply of %s", api.name)
+    except Exception as error:  # noqa: BLE001 - told
+        tell(log, error, "Could not read a reply of %s", api.name)
         return Reply(error_type=reply.error_type), "reader_failed"
     if api is generic.API:
         return reply, "generic_usage"
@@ -298,6 +299,6 @@ def _collected(build: Callable[[Any], Any], value: Any, name: str) -> Any:
     """What `build` makes of a body, or `None` when it can't: counting then knows that it has nothing."""
     try:
         return build(value)
-    except Exception:
-        log.exception("Could not collect the texts of %s for counting", name)
+    except Exception as error:  # noqa: BLE001 - told
+        tell(log, error, "Could not collect the texts of %s for counting", name)
         return None

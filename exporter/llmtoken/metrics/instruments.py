@@ -9,6 +9,7 @@ Source: https://github.com/open-telemetry/semantic-conventions-genai/blob/main/d
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 OPERATION = "gen_ai.operation.name"
@@ -26,6 +27,7 @@ OUTCOME = "llmtoken.report.outcome"
 PROBLEM = "llmtoken.parse.problem"
 DIMENSION = "llmtoken.dimension"
 REASON = "reason"
+RULE = "llmtoken.redaction.rule"
 
 OUTCOMES = ("accepted", "duplicate", "rejected")
 
@@ -49,15 +51,16 @@ ATTRIBUTES = {
     DIMENSION: "Which attribute's names ran over: `model`, `consumer`, `provider`, `operation`, `error`, `problem`.",
     REASON: "Why a report was lost, from a small fixed vocabulary: see docs/report.md. `unknown` when its plugin "
     "didn't say, `other` when it said something that we don't know.",
+    RULE: "Which rule found something: a name of docs/privacy.md, or one of `redact_patterns`.",
 }
 """Every attribute with its meaning. Unknown values leave the attribute out."""
 
 Kind = Literal["counter", "histogram", "gauge"]
 
-_SUFFIX = {"s": "_seconds", "By": "_bytes", "usd": "_usd", "{token}/s": "_per_second"}
+_SUFFIX = {"s": "seconds", "By": "bytes", "usd": "usd", "{token}/s": "per_second"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Instrument:
     """One instrument. `unit` is UCUM, `buckets` are upper bounds in that unit."""
 
@@ -70,12 +73,18 @@ class Instrument:
     example: str
     """A question and the PromQL that answers it, as `question: query`."""
 
-    @property
+    @cached_property
     def prometheus(self) -> str:
         """The name on `/metrics`; a histogram's series add `_bucket`, `_sum` and `_count`."""
         name = self.name.replace(".", "_")
-        suffix = _SUFFIX.get(self.unit, "")
-        return name.removesuffix(suffix) + suffix + ("_total" if self.kind == "counter" else "")
+        if self.suffix:
+            name = f"{name.removesuffix(f'_{self.suffix}')}_{self.suffix}"
+        return name + ("_total" if self.kind == "counter" else "")
+
+    @property
+    def suffix(self) -> str:
+        """What the name says of the unit; nothing where it is only counted."""
+        return _SUFFIX.get(self.unit, "")
 
 
 _TOKEN_BUCKETS = tuple(float(4**power) for power in range(14))
@@ -254,6 +263,22 @@ PARSE_FAILURES = Instrument(
     attributes=(PROBLEM,),
     example="What providers changed: sum by (llmtoken_parse_problem) (increase(llmtoken_parse_failures_total[1h])) > 0",
 )
+REDACTIONS = Instrument(
+    name="llmtoken.redactions",
+    kind="counter",
+    unit="{finding}",
+    description="Findings that were taken out of calls before they were stored, such as API keys in prompts.",
+    attributes=(RULE,),
+    example="What clients send that they shouldn't: sum by (llmtoken_redaction_rule) "
+    "(increase(llmtoken_redactions_total[24h])) > 0",
+)
+REDACTION_FAILURES = Instrument(
+    name="llmtoken.redaction.failures",
+    kind="counter",
+    unit="{call}",
+    description="Calls of which only the numbers were stored, because something in their texts could not be redacted.",
+    example="Whether any lost its texts: increase(llmtoken_redaction_failures_total[1h]) > 0",
+)
 ESTIMATE_RATIO = Instrument(
     name="llmtoken.estimate.ratio",
     kind="histogram",
@@ -272,6 +297,20 @@ OVERFLOW = Instrument(
     attributes=(DIMENSION,),
     example="Limits that are too low: increase(llmtoken_overflow_total[1h]) > 0",
 )
+TOKENIZER_FAILURES = Instrument(
+    name="llmtoken.tokenizer.failures",
+    kind="counter",
+    unit="{file}",
+    description="Files of the setting `tokenizers` that turned out unusable; their models are counted without them.",
+    example="Whether a tokenizer.json is broken: llmtoken_tokenizer_failures_total > 0",
+)
+OTLP_FAILURES = Instrument(
+    name="llmtoken.otlp.failures",
+    kind="counter",
+    unit="{push}",
+    description="Pushes of these metrics over OTLP that were not taken.",
+    example="Pushes that failed: increase(llmtoken_otlp_failures_total[1h]) > 0",
+)
 COMMIT_DURATION = Instrument(
     name="llmtoken.commit.duration",
     kind="histogram",
@@ -288,12 +327,26 @@ COMMIT_ROWS = Instrument(
     example="Calls a transaction: rate(llmtoken_commit_rows_total[5m]) "
     "/ rate(llmtoken_commit_duration_seconds_count[5m])",
 )
+COMMIT_FAILURES = Instrument(
+    name="llmtoken.commit.failures",
+    kind="counter",
+    unit="{transaction}",
+    description="Transactions of the audit that failed; their reports were refused, so plugins send them again.",
+    example="Whether the database takes nothing: increase(llmtoken_commit_failures_total[5m]) > 0",
+)
 LAST_COMMIT = Instrument(
     name="llmtoken.commit.last.timestamp",
     kind="gauge",
     unit="s",
     description="When the audit was last written to, in Unix time; absent before the first time.",
     example="Time since the last row: time() - llmtoken_commit_last_timestamp_seconds",
+)
+QUEUE_REFUSALS = Instrument(
+    name="llmtoken.queue.refusals",
+    kind="counter",
+    unit="{request}",
+    description="Requests with reports that found no room, and were told to come again.",
+    example="Whether too much comes: rate(llmtoken_queue_refusals_total[5m]) > 0",
 )
 QUEUE_REPORTS = Instrument(
     name="llmtoken.queue.reports",
@@ -309,12 +362,47 @@ QUEUE_BYTES = Instrument(
     description="Bytes of reports that wait for the database.",
     example="Memory held by waiting reports: llmtoken_queue_bytes",
 )
+QUEUE_LIMIT_REPORTS = Instrument(
+    name="llmtoken.queue.limit.reports",
+    kind="gauge",
+    unit="{report}",
+    description="Reports that may wait, `queue_reports`; beyond it plugins are told to come back.",
+    example="How full the queue is: llmtoken_queue_reports / llmtoken_queue_limit_reports",
+)
+QUEUE_LIMIT_BYTES = Instrument(
+    name="llmtoken.queue.limit",
+    kind="gauge",
+    unit="By",
+    description="Bytes of reports that may wait, `queue_bytes`; beyond it plugins are told to come back.",
+    example="How full the queue is, by size: llmtoken_queue_bytes / llmtoken_queue_limit_bytes",
+)
 DATABASE_BYTES = Instrument(
     name="llmtoken.database.bytes",
     kind="gauge",
     unit="By",
     description="Size of the audit database.",
     example="Growth a day: deriv(llmtoken_database_bytes[6h]) * 86400",
+)
+DATABASE_LIMIT_BYTES = Instrument(
+    name="llmtoken.database.limit",
+    kind="gauge",
+    unit="By",
+    description="What the audit database may hold, `retain_bytes`; absent without.",
+    example="How much of it is taken: llmtoken_database_bytes / llmtoken_database_limit_bytes",
+)
+DISK_AVAILABLE_BYTES = Instrument(
+    name="llmtoken.disk.available",
+    kind="gauge",
+    unit="By",
+    description="Room that is left on the file system of a SQLite database; absent for PostgreSQL.",
+    example="Full within a day: predict_linear(llmtoken_disk_available_bytes[6h], 86400) < 0",
+)
+DISK_SIZE_BYTES = Instrument(
+    name="llmtoken.disk.size",
+    kind="gauge",
+    unit="By",
+    description="Size of the file system that a SQLite database is on; absent for PostgreSQL.",
+    example="Share that is free: llmtoken_disk_available_bytes / llmtoken_disk_size_bytes",
 )
 UNBALANCED = Instrument(
     name="llmtoken.unbalanced.series",
@@ -344,14 +432,25 @@ INSTRUMENTS = (
     MISSING_REPORTS,
     LATE_REPORTS,
     PARSE_FAILURES,
+    REDACTIONS,
+    REDACTION_FAILURES,
     ESTIMATE_RATIO,
     OVERFLOW,
+    TOKENIZER_FAILURES,
+    OTLP_FAILURES,
     COMMIT_DURATION,
     COMMIT_ROWS,
+    COMMIT_FAILURES,
     LAST_COMMIT,
+    QUEUE_REFUSALS,
     QUEUE_REPORTS,
+    QUEUE_LIMIT_REPORTS,
     QUEUE_BYTES,
+    QUEUE_LIMIT_BYTES,
     DATABASE_BYTES,
+    DATABASE_LIMIT_BYTES,
+    DISK_AVAILABLE_BYTES,
+    DISK_SIZE_BYTES,
     UNBALANCED,
 )
 """Every instrument, in the order of docs/metrics.md."""

@@ -1,4 +1,4 @@
-"""The counters of calls, read from the totals at each scrape.
+"""The counters of calls, read from the totals whenever somebody looks.
 
 A total is kept for every set of labels; a counter shows fewer labels, so several totals may
 add up to one of its series. Read and not added to, because a counter must never go
@@ -8,17 +8,29 @@ backwards: costs that are added up as floats, and again after a restart, differ 
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from decimal import Decimal
 from operator import itemgetter
 
-from opentelemetry.metrics import CallbackOptions, Observation
+from opentelemetry.sdk.metrics.export import AggregationTemporality, Metric, NumberDataPoint, Sum
 
 from llmtoken.metrics import instruments
-from llmtoken.metrics.histograms import known
+from llmtoken.metrics.beside import Series, Values, attributes
 from llmtoken.metrics.instruments import Instrument
 from llmtoken.totals import EXACT, Labels, Sums
+
+TOTALS = {
+    instruments.INPUT_TOKENS: "input_tokens",
+    instruments.OUTPUT_TOKENS: "output_tokens",
+    instruments.CACHE_READ_TOKENS: "cache_read_input_tokens",
+    instruments.CACHE_WRITE_TOKENS: "cache_write_input_tokens",
+    instruments.REASONING_TOKENS: "reasoning_output_tokens",
+    instruments.REQUESTS: "calls",
+    instruments.COST: "cost",
+    instruments.UNPRICED: "unpriced_calls",
+}
+"""The counters, and which of the sums each shows."""
 
 _ATTRIBUTES = {
     "operation_name": instruments.OPERATION,
@@ -32,45 +44,53 @@ _ATTRIBUTES = {
     "usage_source": instruments.USAGE_SOURCE,
     "consumer": instruments.CONSUMER,
 }
+_NAMES = {attribute: name for name, attribute in _ATTRIBUTES.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class Total:
-    """A counter, and which of the sums it shows."""
+class Counter:
+    """What one counter's series stand at, at most `limit`; what exceeds that is added up in one more."""
 
-    instrument: Instrument
-    sum: str
+    def __init__(
+        self,
+        instrument: Instrument,
+        shows: str,
+        counters: Callable[[], Mapping[Labels, Sums]],
+        *,
+        began: datetime,
+        limit: int,
+    ) -> None:
+        self.instrument, self.began = instrument, int(began.timestamp() * 1e9)
+        self._counters, self._limit = counters, limit
+        self._labels_of = itemgetter(*(Labels._fields.index(_NAMES[each]) for each in instrument.attributes))
+        self._value_of = itemgetter(Sums._fields.index(shows))
+        # With the other context a cost would be rounded, and might go down.
+        self._add = EXACT.add if shows == "cost" else operator.add
+        self._shows_zero = shows not in ("calls", "unpriced_calls")
 
+    def series(self) -> Series:
+        """What each series stands at; none where no call said anything."""
+        sums: dict[Values | None, int | Decimal] = {}
+        # The list is one step for the interpreter, so the writer may go on meanwhile.
+        for labels, each in list(self._counters().items()):
+            value = self._value_of(each)
+            if value is None or not (value or self._shows_zero):
+                continue
+            key: Values | None = self._labels_of(labels)
+            if key not in sums and len(sums) >= self._limit:
+                key = None
+            sums[key] = self._add(sums.get(key, 0), value)
+        return {key: (value,) for key, value in sums.items()}
 
-TOTALS = (
-    Total(instruments.INPUT_TOKENS, "input_tokens"),
-    Total(instruments.OUTPUT_TOKENS, "output_tokens"),
-    Total(instruments.CACHE_READ_TOKENS, "cache_read_input_tokens"),
-    Total(instruments.CACHE_WRITE_TOKENS, "cache_write_input_tokens"),
-    Total(instruments.REASONING_TOKENS, "reasoning_output_tokens"),
-    Total(instruments.REQUESTS, "calls"),
-    Total(instruments.COST, "cost"),
-    Total(instruments.UNPRICED, "unpriced_calls"),
-)
-
-
-def observe(
-    total: Total, counters: Callable[[], Mapping[Labels, Sums]], _: CallbackOptions | None = None
-) -> Iterator[Observation]:
-    """What each series of the counter stands at; none where no call said anything."""
-    names = [name for name in Labels._fields if _ATTRIBUTES[name] in total.instrument.attributes]
-    attributes = [_ATTRIBUTES[name] for name in names]
-    shown = itemgetter(*map(Labels._fields.index, names))
-    value_of = itemgetter(Sums._fields.index(total.sum))
-    # With the other context a cost would be rounded, and might go down.
-    add = EXACT.add if total.sum == "cost" else operator.add
-    sums: dict[tuple[str | int | bool | None, ...], int | Decimal] = {}
-    # The list is one step for the interpreter, so the writer may go on meanwhile.
-    for labels, each in list(counters().items()):
-        value = value_of(each)
-        if value is None or (not value and total.sum in ("calls", "unpriced_calls")):
-            continue
-        key = shown(labels)
-        sums[key] = add(sums.get(key, 0), value)
-    for key, value in sums.items():
-        yield Observation(float(value) if isinstance(value, Decimal) else value, known(attributes, key))
+    def metric(self, series: Series, *, since: int, now: int, temporality: AggregationTemporality) -> Metric:
+        """These series as the SDK says it."""
+        points = [
+            NumberDataPoint(
+                attributes=attributes(self.instrument, labels),
+                start_time_unix_nano=since,
+                time_unix_nano=now,
+                value=float(value) if isinstance(value, Decimal) else value,
+            )
+            for labels, (value,) in series.items()
+        ]
+        data = Sum(points, temporality, is_monotonic=True)
+        return Metric(self.instrument.name, self.instrument.description, self.instrument.unit, data)

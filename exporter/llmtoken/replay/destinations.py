@@ -73,7 +73,9 @@ async def _database(database: str, settings: Settings) -> AsyncIterator[Destinat
     """The very pipeline that a collector runs, on `database`; what it counts is seen in the database alone."""
     # Under counters of its own: those of a collector may only move by what it took itself.
     store = audit.open(database, instance="replay")
-    metrics = Metrics(max_models=settings.max_models, max_consumers=settings.max_consumers)
+    metrics = Metrics(
+        max_models=settings.max_models, max_consumers=settings.max_consumers, instance=store.instance, push=False
+    )
     pipeline = Pipeline(settings, store, metrics)
     pipeline.start()
     try:

@@ -20,6 +20,7 @@ from llmtoken.errors import (
     QueueFull,
     ReportError,
     TooLarge,
+    TooOften,
     Unauthorized,
     Unavailable,
 )
@@ -32,6 +33,7 @@ _STATUS: tuple[tuple[type[LlmtokenError], int], ...] = (
     (ReportError, 422),
     (QueryError, 422),
     (QueueFull, 429),
+    (TooOften, 429),
     (Unavailable, 503),
 )
 """Which error answers with which status; the first that fits."""
@@ -51,6 +53,7 @@ REFUSALS = {
     401: "The token is missing or wrong.",
     404: "There is no such thing.",
     422: "What is asked can't be answered as it is asked.",
+    429: "This address asks too often, or has shown too many wrong tokens: Retry-After says how long to stay away.",
     503: "The database doesn't answer now: Retry-After says how long to stay away.",
 }
 

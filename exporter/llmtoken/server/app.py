@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import gc
-import hmac
 import logging
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
-from importlib import resources
 
 import uvicorn
 from fastapi import Depends, FastAPI, Request, Response
@@ -20,14 +18,16 @@ from fastapi.responses import HTMLResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.staticfiles import StaticFiles
 
-from llmtoken import __version__, audit, payload
+from llmtoken import __version__, audit, landing, payload
 from llmtoken.config import Settings
-from llmtoken.errors import TooLarge, Unauthorized
+from llmtoken.errors import TooLarge
+from llmtoken.guard import Limits, Throttle, Tokens, guarded, make_room, policy
 from llmtoken.metrics import Metrics
 from llmtoken.pipeline import Outcome, Pipeline
 from llmtoken.server import reads
 from llmtoken.server.answers import as_json, explain_errors
 from llmtoken.server.description import EXPOSITION, HEALTHY, READY, Health, Readiness, described
+from llmtoken.server.doors import bearer, shield
 
 log = logging.getLogger(__name__)
 
@@ -41,8 +41,13 @@ def create_app(settings: Settings, *, clock: Callable[[], float] = time.time) ->
     `clock` says, in seconds, how long a report has been missing; it goes on over restarts.
     """
     rules = audit.Rules(settings.retain_bodies, settings.retain_calls, settings.retain_bytes)
-    store = audit.open(settings.database, instance=settings.instance, rules=rules, clock=clock)
-    metrics = Metrics(max_models=settings.max_models, max_consumers=settings.max_consumers)
+    store = audit.open(settings.database, instance=settings.instance, rules=rules, search=settings.search, clock=clock)
+    metrics = Metrics(
+        max_models=settings.max_models,
+        max_consumers=settings.max_consumers,
+        instance=store.instance,
+        detail=settings.metrics_detail,
+    )
     pipeline = Pipeline(settings, store, metrics)
 
     @asynccontextmanager
@@ -52,7 +57,7 @@ def create_app(settings: Settings, *, clock: Callable[[], float] = time.time) ->
             yield
         finally:
             await run_in_threadpool(pipeline.stop)
-            metrics.close()
+            await run_in_threadpool(metrics.close)
             store.close()
 
     app = FastAPI(
@@ -66,9 +71,11 @@ def create_app(settings: Settings, *, clock: Callable[[], float] = time.time) ->
     # Swagger UI from our own packages, because an air-gapped collector can't ask a CDN.
     app.mount("/docs/assets", StaticFiles(packages=[("fastapi_swagger", "resources")]))
     explain_errors(app)
-    landing_page = resources.files("llmtoken").joinpath("landing.html").read_text("utf-8")
-    may_report = _bearer(settings.tokens)
-    may_read = Depends(_bearer(settings.read_tokens))
+    shield(app, settings)
+    may_report = bearer(Tokens(lambda: settings.tokens, settings.token_file))
+    attempts = Throttle(settings.max_wrong_tokens_per_minute / 60, settings.max_wrong_tokens_per_minute)
+    may_read = Depends(bearer(Tokens(lambda: settings.read_tokens, settings.read_token_file), attempts))
+    may_scrape = Depends(bearer(Tokens(lambda: settings.metrics_tokens, settings.metrics_token_file), attempts))
 
     async def report(request: Request) -> Response:
         await may_report(request)
@@ -104,25 +111,30 @@ def create_app(settings: Settings, *, clock: Callable[[], float] = time.time) ->
         good = writable and not pipeline.full
         return as_json({"status": "ok" if good else "unavailable", **state}, status=200 if good else 503)
 
-    @app.get("/metrics", summary="The metrics, for Prometheus", response_class=Response, responses=EXPOSITION)
+    @app.get(
+        "/metrics",
+        dependencies=[may_scrape],
+        summary="The metrics, for Prometheus",
+        response_class=Response,
+        responses=EXPOSITION,
+    )
     async def exposition(request: Request) -> Response:
         body, media_type = await run_in_threadpool(metrics.exposition, request.headers.get("accept"))
         return Response(body, headers={"content-type": media_type})
 
     @app.get("/docs", response_class=HTMLResponse, include_in_schema=False)
     async def docs() -> HTMLResponse:
-        return get_swagger_ui_html(
+        page = get_swagger_ui_html(
             openapi_url="openapi.json",
             title="llmtoken",
             swagger_js_url="docs/assets/swagger-ui-bundle.js",
             swagger_css_url="docs/assets/swagger-ui.css",
             swagger_favicon_url="docs/assets/favicon-32x32.png",
         )
+        page.headers["content-security-policy"] = policy(bytes(page.body).decode())
+        return page
 
-    @app.get("/", response_class=HTMLResponse, summary="What this is", include_in_schema=False)
-    async def home() -> HTMLResponse:
-        return HTMLResponse(landing_page)
-
+    app.include_router(landing.router(settings, store, pipeline, metrics))
     return app
 
 
@@ -142,10 +154,13 @@ def serve(settings: Settings, sockets: list[socket.socket] | None = None) -> Non
         log_level=settings.log_level,
         access_log=False,  # costs more than taking a report
         server_header=False,
-        proxy_headers=False,  # we never ask who the client is
+        proxy_headers=False,  # a header can say anything
+        http=guarded(Limits(settings.max_connections, max(1, settings.max_connections // 4))),
+        ws="none",
         # Longer than the plugin keeps an idle connection, so that it is never closed under a batch.
         timeout_keep_alive=120,
     )
+    make_room(settings.max_connections)
     # What is loaded by now stays for good: Python need not look through it for garbage again and again.
     gc.collect()
     gc.freeze()
@@ -183,20 +198,6 @@ async def _body(request: Request, limit: int) -> bytes:
             hint="send smaller batches, or raise LLMTOKEN_MAX_REQUEST_BYTES",
         )
     return b"".join(chunks)
-
-
-def _bearer(tokens: frozenset[str]) -> Callable[[Request], Awaitable[None]]:
-    """A dependency that lets a request pass with one of `tokens`, or always when there are none."""
-    known = [token.encode() for token in tokens]
-
-    async def check(request: Request) -> None:
-        scheme, _, given = request.headers.get("authorization", "").partition(" ")
-        # Every token is compared, in constant time, so that the time tells nothing.
-        matches = [hmac.compare_digest(given.strip().encode(), token) for token in known]
-        if known and not (scheme.lower() == "bearer" and any(matches)):
-            raise Unauthorized("A valid token is needed", hint="send Authorization: Bearer with the right token")
-
-    return check
 
 
 # ── Answers ─────────────────────────────────────────────────────────────────────────────

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 from llmtoken import __version__
 from llmtoken.config import Settings
 from llmtoken.report import Report
+from llmtoken.server.answers import refusals
 
 Responses = dict[int | str, dict[str, Any]]
 
@@ -44,6 +45,7 @@ READY: Responses = {
             "application/json": {"example": {"status": "unavailable", "database_writable": False, "queue_full": False}}
         },
     },
+    **refusals(429),
 }
 
 EXPOSITION: Responses = {
@@ -53,7 +55,8 @@ EXPOSITION: Responses = {
             "text/plain": {"schema": {"type": "string"}, "example": "llmtoken_requests_total 1204.0\n"},
             "application/openmetrics-text": {"schema": {"type": "string"}},
         },
-    }
+    },
+    **refusals(401, 429),
 }
 
 _ANSWERS = {
@@ -143,6 +146,7 @@ def described(app: FastAPI, settings: Settings) -> dict[str, Any]:
         schema["components"]["schemas"] |= {**report, **_ANSWERS}
         _guard(schema, "report_token", settings.tokens, "/api/report")
         _guard(schema, "read_token", settings.read_tokens, "/api/calls", "/api/usage")
+        _guard(schema, "metrics_token", settings.metrics_tokens, "/metrics")
         app.openapi_schema = schema
     return app.openapi_schema
 

@@ -195,7 +195,7 @@ def router(store: Reader, may_read: Depends) -> APIRouter:
         "/calls",
         summary="Calls that fit, newest first",
         response_model=CallsAnswer,
-        responses={**_example({"calls": [EXAMPLE], "next_cursor": _CURSOR_EXAMPLE}), **refusals(401, 422, 503)},
+        responses={**_example({"calls": [EXAMPLE], "next_cursor": _CURSOR_EXAMPLE}), **refusals(401, 422, 429, 503)},
     )
     async def calls(query: Annotated[CallsQuery, Query()]) -> Response:
         """`next_cursor` asks for the next page, and is null behind the last call.
@@ -209,7 +209,7 @@ def router(store: Reader, may_read: Depends) -> APIRouter:
         "/usage",
         summary="What the calls that fit add up to",
         response_model=UsageAnswer,
-        responses={**_example({"usage": [_USAGE_EXAMPLE]}), **refusals(401, 422, 503)},
+        responses={**_example({"usage": [_USAGE_EXAMPLE]}), **refusals(401, 422, 429, 503)},
     )
     async def usage(query: Annotated[UsageQuery, Query()]) -> Response:
         """A row for each group, by time and then by calls; without `group_by`, one row for all.
@@ -228,7 +228,7 @@ def router(store: Reader, may_read: Depends) -> APIRouter:
         "/calls/{request_id:path}",
         summary="One call of the audit",
         response_model=OneCall,
-        responses={**_example(EXAMPLE), **refusals(401, 404, 422, 503)},
+        responses={**_example(EXAMPLE), **refusals(401, 404, 422, 429, 503)},
     )
     async def call(
         request_id: str,

@@ -77,7 +77,12 @@ def make(options: Options) -> Plan:
     if settings.tokens:
         told["LLMTOKEN_TOKEN"] = min(settings.tokens)
 
-    parts = [_collector(data, options.config, settings.host, port, database)]
+    prometheus_url = _url(LOOPBACK, prometheus_port) if prometheus else None
+    # What runs here is linked from the collector's page, beside what is linked anyway.
+    beside = {"Traefik": _url(LOOPBACK, proxy_port)} | ({"Prometheus": prometheus_url} if prometheus_url else {})
+    # By the environment: a database's URL may hold a password, and command lines are anybody's to read.
+    settled = {"LLMTOKEN_DATABASE": database, "LLMTOKEN_LINKS": json.dumps(beside | settings.links)}
+    parts = [_collector(data, options.config, settings.host, port, settled)]
     if demo_port:
         parts.append(_demo(data, demo_port))
     if prometheus:
@@ -89,7 +94,7 @@ def make(options: Options) -> Plan:
         proxy=_url(LOOPBACK, proxy_port),
         collector=collector,
         upstream=target,
-        prometheus=_url(LOOPBACK, prometheus_port) if prometheus else None,
+        prometheus=prometheus_url,
         database=database,
         data=data,
         demo=bool(demo_port),
@@ -97,12 +102,10 @@ def make(options: Options) -> Plan:
     )
 
 
-def _collector(data: Path, config_file: Path | None, host: str, port: int, database: str) -> Part:
+def _collector(data: Path, config_file: Path | None, host: str, port: int, told: dict[str, str]) -> Part:
     arguments = ["serve", "--host", host, "--port", str(port)]
     if config_file:
         arguments += ["--config", str(config_file)]
-    # By the environment: a database's URL may hold a password, and command lines are anybody's to read.
-    told = {"LLMTOKEN_DATABASE": database}
     return _python("collector", "llmtoken", *arguments, ready=f"{_url(host, port)}/ready", data=data, told=told)
 
 

@@ -28,7 +28,7 @@ def routes() -> Path:
 
 def rules() -> Path:
     """The folder of Prometheus' recording rules and alerts."""
-    return _shipped("prometheus/rules/alerts.yml").parent
+    return _shipped("prometheus/rules/recording.yml").parent
 
 
 def _shipped(name: str) -> Path:

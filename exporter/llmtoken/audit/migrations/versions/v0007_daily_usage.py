@@ -58,9 +58,13 @@ def upgrade() -> None:
         while some := [row for row, _ in zip(rows, range(AT_ONCE), strict=False)]:
             connection.execute(sa.insert(table), some)
     failed = sa.text("error_type IS NOT NULL")
-    op.create_index("calls_error_type", "calls", ["started_at"], sqlite_where=failed, postgresql_where=failed)
+    op.create_index(
+        "calls_error_type", "calls", ["started_at", "id", "error_type"], sqlite_where=failed, postgresql_where=failed
+    )
     failed = sa.text("http_status >= 400")
-    op.create_index("calls_http_status", "calls", ["started_at"], sqlite_where=failed, postgresql_where=failed)
+    op.create_index(
+        "calls_http_status", "calls", ["started_at", "id", "http_status"], sqlite_where=failed, postgresql_where=failed
+    )
     make_views(connection)
 
 
