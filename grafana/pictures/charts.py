@@ -21,7 +21,7 @@ from grafana.pictures.units import written
 
 FONT = 8.5
 _WIDEST = 120
-"""Characters of legends that fit under the widest half of a page."""
+"""Characters of legends that fit under half a page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def over_time(axes: Axes, panel: Mapping[str, Any], answers: Sequence[Answer], l
     most = max((value for line in found for value in line.values), default=0)
     top = fields["defaults"].get("max") or (axes.get_ylim()[1] if most > 0 else 1)
     axes.set_ylim(fields["defaults"]["min"], top)
-    _legend(axes, look)
+    _legend(axes, look, _WIDEST * panel["gridPos"]["w"] // 12)
 
 
 def heat(axes: Axes, panel: Mapping[str, Any], answers: Sequence[Answer], look: Look) -> None:
@@ -184,12 +184,13 @@ def _time_axis(axes: Axes, answer: Answer, look: Look) -> None:
     axes.set_axisbelow(True)
 
 
-def _legend(axes: Axes, look: Look) -> None:
+def _legend(axes: Axes, look: Look, room: int) -> None:
+    """Two lines at most, of so many characters."""
     handles, labels = axes.get_legend_handles_labels()
     if not labels:
         return
     longest = max(map(len, labels)) + 6
-    columns = max(1, min(len(labels), _WIDEST // longest))
+    columns = max(1, min(len(labels), room // longest))
     axes.legend(
         handles[: columns * 2], labels[: columns * 2], loc="upper left", bbox_to_anchor=(-0.02, -0.1), ncols=columns,
         frameon=False, fontsize=FONT, labelcolor=look.text, handlelength=1.2, columnspacing=1.4, borderaxespad=0,

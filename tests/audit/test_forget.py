@@ -21,7 +21,7 @@ BODIES = 30
 
 
 def said(consumer: str, number: int) -> str:
-    return f"{consumer} said number {number}, which nobody shall know"
+    return f"{consumer} said only{consumer}says number {number}, which nobody shall know"
 
 
 def fill(store: Audit) -> None:
@@ -86,14 +86,20 @@ def test_programs_get_json(database: str) -> None:
     assert json.loads(forget(database, "--consumer", "nobody", "--json"))["calls"] == 0
 
 
+@pytest.mark.parametrize("searchable", [True, False])
 @pytest.mark.parametrize("running", [True, False])
-def test_not_a_byte_of_it_is_left_in_the_files(database: str, running: bool) -> None:
+def test_not_a_byte_of_it_is_left_in_the_files(database: str, running: bool, searchable: bool) -> None:
     def traces() -> set[str]:
         files = [path for path in Path(database).parent.iterdir() if path.is_file()]
         everything = b"".join(path.read_bytes() for path in files)
-        return {name for name in ("alice", "bob") for n in range(BODIES) if said(name, n).encode() in everything}
+        whole = {name for name in ("alice", "bob") for n in range(BODIES) if said(name, n).encode() in everything}
+        return (
+            whole
+            | ({"bob"} if b"onlybobsays" in everything else set())
+            | ({"alice"} if b"onlyalicesays" in everything else set())
+        )
 
-    with audit.open(database) as store:
+    with audit.open(database, search=searchable) as store:
         fill(store)
         assert traces() == {"alice", "bob"}
         if running:

@@ -80,7 +80,8 @@ def run(folder: Path, plan: list[Planted], redact: str) -> Run:
         lines = [f"HTTP/1.1 {exchange.status} OK", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
         wire.send("\r\n".join(lines).encode() + exchange.reply)
 
-    collector = CollectorProcess(folder / "collector", {"LLMTOKEN_REDACT": redact, "LLMTOKEN_LOG_LEVEL": "debug"})
+    settings = {"LLMTOKEN_REDACT": redact, "LLMTOKEN_SEARCH": "true", "LLMTOKEN_LOG_LEVEL": "debug"}
+    collector = CollectorProcess(folder / "collector", settings)
     middleware = {
         "apiurl": f"{collector.url}/api/report",
         "flushInterval": "10ms",

@@ -77,9 +77,8 @@ def test_the_committed_pictures_are_small(file: Path, look: str) -> None:
     assert (IMAGES / f"{file.stem}-{look}.png").stat().st_size < 300_000
 
 
-def test_every_committed_picture_is_of_a_dashboard_and_is_shown() -> None:
-    pictures = {picture.name for picture in IMAGES.glob("*.png")}
-    assert pictures == {f"{file.stem}-{look}.png" for file in DASHBOARDS for look in LOOKS}
+def test_every_committed_picture_of_a_dashboard_is_shown() -> None:
+    pictures = {f"{file.stem}-{look}.png" for file in DASHBOARDS for look in LOOKS}
     pages = "".join((ROOT / page).read_text("utf-8") for page in ("README.md", "docs/dashboards.md"))
     assert {picture for picture in pictures if f"images/{picture}" not in pages} == set()
 

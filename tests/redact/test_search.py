@@ -141,6 +141,13 @@ def test_an_own_pattern_is_a_rule() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "text", [r"say \u006bd-123", r"say\nkd-123 and aGVsbG8gaGVsbG8gaGVsbG8gaGVsbG8gaGVsbG8gaGVsbG8="]
+)
+def test_an_own_pattern_is_found_escaped_too(text: str) -> None:
+    assert own(customer=r"\bkd-\d+").may_find(text.encode())
+
+
 def test_of_a_pattern_with_a_group_the_group_goes() -> None:
     found = redacted('{"ssn": "078-05-1120", "x": "078"}', search=own(ssn=r'"ssn": "([0-9-]+)"'))
     assert found == '{"ssn": "[redacted:ssn]", "x": "078"}'
@@ -204,7 +211,21 @@ def test_patterns_that_explode_elsewhere_take_linear_time() -> None:
 
 
 @pytest.mark.parametrize(
-    "unit", ["a@2x.b ", "AB12", "4", "1 ", "+1 ", "eyJ", "sk-", "\\", '"', "-----BEGIN PRIVATE KEY-----", "%4"]
+    "unit",
+    [
+        "a@2x.b ",
+        "AB12",
+        "4",
+        "1 ",
+        "+1 ",
+        "eyJ",
+        "sk-",
+        "\\",
+        '"',
+        "-----BEGIN PRIVATE KEY-----",
+        "%4",
+        "4111111111111111,",
+    ],
 )
 def test_texts_made_to_keep_us_busy_take_linear_time(unit: str) -> None:
     def seconds(count: int) -> float:
@@ -216,6 +237,19 @@ def test_texts_made_to_keep_us_busy_take_linear_time(unit: str) -> None:
     seconds(10)
     few = max(seconds(1500), 5e-4)
     assert seconds(12_000) < 50 * few
+
+
+def test_base64_within_base64_takes_no_longer_the_deeper_it_goes() -> None:
+    def seconds(levels: int) -> float:
+        text = f"name: {SECRET} and some more words to make it long enough"
+        for _ in range(levels):
+            text = base64.b64encode(text.encode()).decode()
+        began = time.thread_time()
+        ALL.redact(text.encode(), Counter(), structured=False)
+        return (time.thread_time() - began) / len(text)
+
+    seconds(2)
+    assert seconds(18) < 50 * max(seconds(2), 1e-7)
 
 
 def test_too_many_findings_are_given_up() -> None:

@@ -11,13 +11,16 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from llmtoken.audit import reprice as prices
-from llmtoken.audit import retention, space
+from llmtoken.audit import retention, search, space
 from llmtoken.audit.failures import refused
 from llmtoken.audit.filter import Filter
 from llmtoken.audit.reader import Reader
 from llmtoken.audit.reprice import Advanced, Pricer, Repricing
 from llmtoken.audit.retention import Progress, Rules, Summary
 from llmtoken.errors import DatabaseError
+
+_BREATH = 0.005
+"""Seconds that the database belongs to others between two pieces of work on the index."""
 
 
 class Editor(Reader):
@@ -46,6 +49,12 @@ class Editor(Reader):
         """
         self._connections.overwrite_deleted()
         summary = retention.forget(self._store, consumers, pause=pause, advanced=advanced)
+        more = begin = True
+        while more:
+            with self._changing() as connection:
+                more = search.clear(connection, begin=begin)
+            begin = False
+            pause(_BREATH)
         self._connections.checkpoint()
         return summary
 

@@ -37,6 +37,9 @@ _OFF = (
     "DROP TABLE search",
 )
 
+_PAGES = 64
+"""Pages of the index that are written in one transaction."""
+
 _HINT = 'ask for words, "words in quotes" that stay together, or begin* for how a word begins'
 
 
@@ -73,6 +76,20 @@ def index_older(connection: Connection, most: int) -> bool:
     add(connection, (tuple(row) for row in rows))
     connection.exec_driver_sql("UPDATE search_progress SET indexed_from = ?", (rows[-1][0] if rows else 0,))
     return bool(rows)
+
+
+def clear(connection: Connection, *, begin: bool) -> bool:
+    """Take words of deleted bodies out of the index for good, a piece at a time; whether there may be more.
+
+    Until then they stand in it with a mark that they are deleted: SQLite joins its parts when it likes.
+    """
+    if not is_on(connection):
+        return False
+    before = connection.exec_driver_sql("SELECT total_changes()").scalar_one()
+    pages = -_PAGES if begin else _PAGES  # less than none: begin with all parts there are
+    connection.exec_driver_sql("INSERT INTO search (search, rank) VALUES ('merge', ?)", (pages,))
+    changes: int = connection.exec_driver_sql("SELECT total_changes()").scalar_one() - before
+    return changes > 1  # as SQLite's documentation has it
 
 
 def newest(connection: Connection, query: Select[Any], asked: str, behind: int | None) -> Select[Any]:

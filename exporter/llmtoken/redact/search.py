@@ -28,12 +28,16 @@ _MEMORY = 64 * 1024 * 1024
 _BASE64 = r"[A-Za-z0-9+/_-]{40,}={0,2}"
 _HEAD = 64
 
+_DEPTH = 2
+"""How often base64 is undone, one within the other: each level is looked at twice for every time of the one around."""
+
 _ESCAPED = r"\\u00(?:[2-7]|[aA]0)|\\/|%(?:0[9AaDd]|[2-9A-Fa-f][0-9A-Fa-f])"
 """Escapes that may stand within what is looked for."""
 
 _WITHIN_STRING = re.compile(rb'(?:\\.|[^"\\\x1e])*+', re.DOTALL)
 _LINE_END = re.compile(rb"[\r\n]+(?:data: ?)?")
-_NUMBER_BEFORE = re.compile(rb'(?:\\*"\s*:|[\[,])\s*$')
+_AROUND = 128
+_NUMBER_BEFORE = re.compile(rb'(?:"\s*+:\s*+|\[[\s0-9,.eE+-]*+)\Z')
 _NUMBER_BEHIND = re.compile(rb"\s*(?:[,}\]\r\n]|$)")
 _MARKER = re.compile(rb"\[redacted:[a-z0-9_]+\]")
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f\x7f]")
@@ -91,8 +95,10 @@ class Search:
 
         Without `files` nobody cares whether there is a text in base64: of what was put together, most looks like it.
         """
+        if self._all_escapes and b"\\" in text:
+            return True
         hints = self._hints.Match(text)
-        if not hints and not (self._all_escapes and b"\\" in text):
+        if not hints:
             return False
         if hints == [len(self.rules)]:
             return files and any(_text_in(match.group()) is not None for match in self._base64.finditer(text))
@@ -102,7 +108,7 @@ class Search:
         """Everything that is found in a text, in order; what is within another finding isn't told."""
         return self._found(text, self._matching(text))
 
-    def redact(self, text: bytes, counts: Counter[str], *, structured: bool) -> bytes:
+    def redact(self, text: bytes, counts: Counter[str], *, structured: bool, depth: int = _DEPTH) -> bytes:
         """The text without what is found in it, escaped or not. Raises `Unredactable`."""
         for _ in range(3):
             plain = unescaped(text)
@@ -110,7 +116,7 @@ class Search:
             if not matches:
                 return text
             found = self._found(plain, matches)
-            hidden = list(self._in_base64(plain, counts)) if len(self.rules) in matches else []
+            hidden = list(self._in_base64(plain, counts, depth)) if depth and len(self.rules) in matches else []
             if not found and not hidden:
                 return text
             view = None if plain is text else unescaped_view(text)
@@ -157,14 +163,14 @@ class Search:
                     raise Unredactable(f"more than {MOST} findings")
             position = match.start() + 1 if rule.short and end <= start else max(match.end(), match.start() + 1)
 
-    def _in_base64(self, text: bytes, counts: Counter[str]) -> Iterator[Edit]:
+    def _in_base64(self, text: bytes, counts: Counter[str], depth: int) -> Iterator[Edit]:
         """Texts within a text, such as files in data URLs."""
         for match in self._base64.finditer(text):
             inner = _text_in(match.group())
             if inner is None:
                 continue
             mine: Counter[str] = Counter()
-            changed = self.redact(inner, mine, structured=inner[:1] in (b"{", b"["))
+            changed = self.redact(inner, mine, structured=inner[:1] in (b"{", b"["), depth=depth - 1)
             if mine:
                 counts.update(mine)
                 yield Edit(match.start(), match.end(), base64.b64encode(changed))
@@ -203,13 +209,9 @@ def _edits(text: bytes, span: Span, rule: str) -> Iterator[Edit]:
 
 
 def _is_number(text: bytes, start: int, end: int) -> bool:
-    """Whether digits are a number of JSON, and not a part of a string."""
-    line = max(text.rfind(b"\n", 0, start), text.rfind(b"\r", 0, start)) + 1
-    before = text[line:start]
-    if not _NUMBER_BEHIND.match(text, end) or not _NUMBER_BEFORE.search(before):
-        return False
-    quotes = re.sub(rb"\\.", b"", before).count(b'"')
-    return quotes % 2 == 0 or re.search(rb'\\"\s*:\s*$', before) is not None
+    """Whether digits are a number of JSON and not a part of a string, as far as what stands around tells."""
+    before = text[max(0, start - _AROUND) : start]
+    return _NUMBER_BEFORE.search(before) is not None and _NUMBER_BEHIND.match(text, end) is not None
 
 
 def _text_in(token: bytes) -> bytes | None:
