@@ -17,6 +17,13 @@ from llmtoken.cli import app
 from llmtoken.redact import Redactor
 from support.records import record
 
+
+@pytest.fixture
+def engine() -> str:
+    """SQLite alone: this is about its file."""
+    return "sqlite"
+
+
 BODIES = 30
 
 

@@ -14,6 +14,13 @@ from llmtoken.errors import QueryError
 from support.collector import wait_for
 from support.records import record
 
+
+@pytest.fixture
+def engine() -> str:
+    """SQLite alone: this is about its file."""
+    return "sqlite"
+
+
 NOW = datetime.now(UTC)
 
 
