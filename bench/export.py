@@ -14,6 +14,7 @@ import resource
 import sqlite3
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,7 @@ def fill(database: str, rows: int) -> None:
         connection.commit()
 
 
-def run(database: str, format_: Any, path: Path, results: Any) -> None:
+def run(database: str, format_: Any, path: Path) -> tuple[int, float, float, float, float]:
     """One export in a process of its own, whose memory is then its own as well."""
     wall, cpu = time.perf_counter(), time.process_time()
     with audit.open_read_only(database) as reader:
@@ -51,7 +52,7 @@ def run(database: str, format_: Any, path: Path, results: Any) -> None:
         summary = export(reader, Job(database, Filter(), format_), File(path), advanced=lambda _: None)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    results.put((summary.calls, wall, cpu, most / 1024, (most - before) / 1024))
+    return summary.calls, wall, cpu, most / 1024, (most - before) / 1024
 
 
 def written(format_: str, path: Path) -> tuple[int, str]:
@@ -79,6 +80,7 @@ def main() -> None:
         database = options.database or str(Path(folder) / "bench.db")
         if not Path(database).exists():
             fill(database, options.rows)
+        audit.open(database).close()  # a database of an older version is migrated
         with closing(sqlite3.connect(database)) as connection:
             expected = connection.execute("SELECT count(*), max(id) FROM calls").fetchone()
             (last,) = connection.execute("SELECT request_id FROM calls WHERE id = ?", expected[1:]).fetchone()
@@ -86,12 +88,8 @@ def main() -> None:
         print(" ".join(f"{head:>10}" for head in heads))
         for format_ in options.format or FORMATS:
             path = Path(folder) / f"calls.{format_}"
-            context = multiprocessing.get_context("spawn")
-            results = context.Queue()
-            process = context.Process(target=run, args=(database, format_, path, results))
-            process.start()
-            rows, wall, cpu, memory, more = results.get()
-            process.join()
+            with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
+                rows, wall, cpu, memory, more = process.submit(run, database, format_, path).result()
             assert (rows, *written(format_, path)) == (expected[0], expected[0], last)
             size = path.stat().st_size / 1e6
             numbers = (rows, rows / wall, rows / cpu, memory, more, size)

@@ -217,8 +217,12 @@ def main() -> None:
             began = time.perf_counter()
             build(database, options.rows)
             made = time.perf_counter()
-            audit.open(database).close()
-            print(f"{options.rows} calls made in {made - began:.0f} s, migrated in {time.perf_counter() - made:.0f} s")
+            with audit.open(database) as store:
+                migrated = time.perf_counter()
+                assert store.verify().balanced, "llmtoken audit verify says what differs"
+                proved = time.perf_counter()
+            print(f"{options.rows} calls made in {made - began:.0f} s", end=", ")
+            print(f"migrated in {migrated - made:.0f} s, verified in {proved - migrated:.0f} s")
         with being_written(database), audit.open_read_only(database) as reader:
             print(f"{'':44} {'p50 ms':>8} {'p95 ms':>8} {'CPU ms':>8} {'rows':>6}")
             slow = 0

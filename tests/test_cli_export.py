@@ -64,6 +64,12 @@ def test_a_wrong_filter_is_explained(database: str) -> None:
     assert "'yesterday' isn't a time" in error.message
 
 
+def test_a_search_is_refused_instead_of_exporting_everything(database: str) -> None:
+    done = export("--database", database, "--q", "refund")
+    assert isinstance(done.exception, QueryError)
+    assert done.stdout == ""
+
+
 @pytest.mark.parametrize(
     "arguments",
     [["calls.jsonl", "--format", "xlsx"], ["-", "--resume"], ["-", "--json"], ["calls.xlsx"]],

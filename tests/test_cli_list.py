@@ -102,6 +102,14 @@ def test_filters(database: str, arguments: list[str], expected: list[str]) -> No
     assert ids(*arguments, "--database", database) == expected
 
 
+def test_calls_are_found_by_what_was_said(tmp_path: Path) -> None:
+    path = str(tmp_path / "audit.db")
+    with audit.open(path, search=True) as store:
+        asked = {name: json.dumps({"messages": [{"role": "user", "content": name}]}) for name in ("refund", "other")}
+        store.write([record(name, request_body=body) for name, body in asked.items()])
+    assert ids("--q", "refund", "--database", path) == ["refund"]
+
+
 def test_nothing_that_fits_is_told(database: str) -> None:
     assert shown("list", "--consumer", "nobody", "--database", database) == "No call fits.\n"
     assert shown("list", "--consumer", "nobody", "--csv", "--database", database) == ""

@@ -259,6 +259,7 @@ def test_verify_notices_a_call_that_somebody_deleted(store: Audit) -> None:
 
 @only_sqlite
 def test_an_older_database_is_filled_from_its_calls(busy: Audit, database: str, tmp_path: Path) -> None:
+    busy.write([record(f"more-{number}", consumer=f"consumer-{number}") for number in range(2500)])
     old = str(tmp_path / "old.db")
     connections = connect(old, busy_timeout=0.05)
     with connections.writer.begin() as connection:

@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from llmtoken import audit
-from llmtoken.audit import Audit, Filter, Indexer, Reader, Rules
+from llmtoken.audit import Audit, Filter, Indexer, Reader, Rules, search
+from llmtoken.audit.words import words
 from llmtoken.errors import QueryError
 from support.collector import wait_for
 from support.records import record
@@ -175,3 +176,17 @@ def test_a_read_only_reader_finds_too(searched: Audit, database: str) -> None:
     searched.write([record("a")])
     with audit.open_read_only(database) as reader:
         assert found(reader, "answer") == ["a"]
+
+
+def test_a_defect_of_ours_costs_the_call_its_words_and_nothing_else(
+    searched: Audit, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(request: str | None, reply: str | None) -> str:
+        if request == "odd":
+            raise RuntimeError("defect")
+        return words(request, reply)
+
+    monkeypatch.setattr(search, "words", broken)
+    searched.write([record("a", request_body="odd"), record("b")])
+    assert (searched.count(), found(searched, "question"), found(searched, "answer")) == (2, ["b"], ["b"])
+    assert "Could not index what was said in call 1" in caplog.text

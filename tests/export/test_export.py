@@ -19,6 +19,7 @@ from llmtoken import audit
 from llmtoken.audit import Audit, Filter, Reader, blocks
 from llmtoken.errors import ConfigError, ExportError
 from llmtoken.export import File, Job, Progress, Stream, Summary, export, format_of
+from llmtoken.export.formats import Csv, JsonLines
 from support.records import record
 
 START = datetime(2026, 1, 1, 12, 0, 0, 250_000, tzinfo=UTC)
@@ -215,6 +216,28 @@ def test_what_goes_on_ends_as_if_nothing_had_been(many: Audit, tmp_path: Path, n
     assert (summary.calls, summary.after) == (100, 100)
     assert (tmp_path / name).read_bytes() == (tmp_path / f"whole-{name}").read_bytes()
     assert list(tmp_path.glob("*.part*")) == []
+
+
+@pytest.mark.parametrize("name", ["calls.jsonl", "calls.csv"])
+@pytest.mark.parametrize("blocks_before", [0, 3])
+def test_an_interruption_behind_a_write_writes_nothing_twice(
+    many: Audit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, blocks_before: int
+) -> None:
+    copied(many, tmp_path / f"whole-{name}")
+    kind = JsonLines if name.endswith("jsonl") else Csv
+    written, count = kind.write, iter(range(100))
+
+    def write(writer: Any, rows: Any) -> None:
+        written(writer, rows)
+        if next(count) == blocks_before:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(kind, "write", write)
+    with pytest.raises(KeyboardInterrupt):
+        copied(many, tmp_path / name)
+    monkeypatch.undo()
+    export(many, Job("here", Filter(), "csv"), File(tmp_path / name, resume=True), advanced=lambda _: None)
+    assert (tmp_path / name).read_bytes() == (tmp_path / f"whole-{name}").read_bytes()
 
 
 def test_what_goes_on_keeps_a_moment_that_was_given_as_an_age(many: Audit, tmp_path: Path) -> None:

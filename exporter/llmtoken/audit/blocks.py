@@ -33,6 +33,7 @@ from sqlalchemy.types import TypeEngine
 from llmtoken.audit.filter import Filter
 from llmtoken.audit.schema import FIELDS, bodies, calls
 from llmtoken.audit.values import Instant, Json, Money, rfc3339
+from llmtoken.errors import QueryError
 
 ROWS = 5000
 """Calls that are held at once."""
@@ -84,7 +85,9 @@ class Span:
 
 
 def span(connection: Connection, which: Filter, after: int) -> Span:
-    """Where the rows of a copy that begins behind `after` are, as of now."""
+    """Where the rows of a copy that begins behind `after` are, as of now. Raises `QueryError`."""
+    if which.q is not None:
+        raise QueryError("An export isn't searched for what was said", hint="leave q out, or list the calls as JSON")
     first, last = func.min(calls.c.id), func.max(calls.c.id)
     query = select(first, last).where(calls.c.id > after, *which.conditions())
     begin, end = connection.execute(query).one()

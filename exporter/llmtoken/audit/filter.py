@@ -89,7 +89,9 @@ class Filter(BaseModel):
     consumer: Text = _text("team-search", "Who asked.")
     status: Status = _text("5xx", "HTTP status of the reply: a number, or a class such as `4xx`.")
     error: Error = _text("true", "`true`: calls that failed; `false`: calls that didn't; else this `error_type`.")
-    q: Text = _text("refund policy", "Calls in which this was said, where the setting `search` is on; see docs/api.md.")
+    q: Text = _text(
+        "refund policy", "Calls in which this was said, where the setting `search` is on: docs/api.md. Not for usage."
+    )
 
     @model_validator(mode="after")
     def _has_room(self) -> Self:

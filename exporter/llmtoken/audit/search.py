@@ -9,6 +9,7 @@ A question is words that must all occur; "several in quotes" stay together, and 
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -19,6 +20,8 @@ from llmtoken.audit import values
 from llmtoken.audit.schema import bodies, calls
 from llmtoken.audit.words import parted, words
 from llmtoken.errors import DatabaseError, QueryError
+
+log = logging.getLogger(__name__)
 
 _INDEX = table("search", column("rowid"), column("said"))
 _PROGRESS = table("search_progress", column("indexed_from"))
@@ -62,9 +65,18 @@ def switch(connection: Connection, *, on: bool) -> None:
 
 def add(connection: Connection, said: Iterable[tuple[int, str | None, str | None]]) -> None:
     """Index these bodies, each a call's id, request and reply, within the transaction that stores them."""
-    rows = [(key, words(request, reply)) for key, request, reply in said]
+    rows = [(key, _words(key, request, reply)) for key, request, reply in said]
     if rows:
         connection.exec_driver_sql("INSERT INTO search (rowid, said) VALUES (?, ?)", rows)
+
+
+def _words(key: int, request: str | None, reply: str | None) -> str:
+    try:
+        return words(request, reply)
+    except Exception:
+        # A defect of ours must not stop the call from being stored, nor its neighbours.
+        log.exception("Could not index what was said in call %d: it is stored, but not found by its words", key)
+        return ""
 
 
 def index_older(connection: Connection, most: int) -> bool:

@@ -23,6 +23,7 @@ OPTIONS = {
     "consumer": ("Who asked.", "NAME"),
     "status": ("HTTP status: 429, or a class: 5xx.", "STATUS"),
     "error": ("true: calls that failed; false: calls that didn't; else this kind of error.", "true|false|TYPE"),
+    "q": ("Calls in which this was said, where the setting search is on. Only lists can be searched.", "WORDS"),
 }
 """Each option's help, and what stands for its value."""
 

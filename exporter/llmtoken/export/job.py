@@ -79,10 +79,13 @@ def _copy(
     # A Parquet file can't be added to once it is closed, so there is nothing to go on with.
     resumable = job.format != "parquet"
     where = Span(state.after, state.last)
+    state = msgspec.structs.replace(state, bytes=target.size())
     try:
         for rows in reader.blocks(job.which, where, bodies=job.bodies):
             writer.write(rows)
-            state = msgspec.structs.replace(state, after=rows[-1][0], calls=state.calls + len(rows))
+            # All at once: whoever interrupts us in between finds what was written before these rows.
+            after, calls = rows[-1][0], state.calls + len(rows)
+            state = msgspec.structs.replace(state, after=after, calls=calls, bytes=target.size())
             if resumable:
                 target.save(state)
             advanced(Progress(state.after - where.after, where.last - where.after, state.calls, state.after))

@@ -43,6 +43,9 @@ class Target(Protocol):
     def open(self) -> AbstractContextManager[BinaryIO]:
         """The file to write to, at its end; leaving without an error completes it. Raises `ExportError`."""
 
+    def size(self) -> int:
+        """How long it is by now, in bytes; 0 where nobody can go on."""
+
     def save(self, state: State, *, now: bool = False) -> None:
         """Keep how far it is, if anybody can go on from there; `now`, or only now and then."""
 
@@ -61,6 +64,10 @@ class Stream:
         """See `Target`."""
         yield self._file
         self._file.flush()
+
+    def size(self) -> int:
+        """See `Target`."""
+        return 0
 
     def save(self, state: State, *, now: bool = False) -> None:
         """See `Target`."""
@@ -94,6 +101,10 @@ class File:
             self._part.replace(self._path)
             self._notes.unlink(missing_ok=True)
 
+    def size(self) -> int:
+        """See `Target`."""
+        return self._file.tell()
+
     def _opened(self) -> BinaryIO:
         begun = self.begun
         if begun is None:
@@ -114,7 +125,6 @@ class File:
             return
         with _explained(self._part):
             self._file.flush()
-            state = msgspec.structs.replace(state, bytes=self._file.tell())
             new = self._notes.with_name(f"{self._notes.name}.new")
             new.write_bytes(msgspec.json.encode(state))
             new.replace(self._notes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from hashlib import blake2b
+from itertools import islice
 from typing import Any
 
 import sqlalchemy as sa
@@ -55,7 +56,7 @@ def upgrade() -> None:
         if name == "pruned_daily_usage":
             continue
         rows = ({**row, "digest": digest(row[each] for each in apart)} for row in days(connection, apart))
-        while some := [row for row, _ in zip(rows, range(AT_ONCE), strict=False)]:
+        while some := list(islice(rows, AT_ONCE)):
             connection.execute(sa.insert(table), some)
     failed = sa.text("error_type IS NOT NULL")
     op.create_index(
