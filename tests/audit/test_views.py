@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from llmtoken import audit
-from llmtoken.audit import Rules
+from llmtoken.audit import Filter, Rules
 from llmtoken.report import Source
 from support.databases import connect, only_sqlite, sql
 from support.needs import ROOT
@@ -56,6 +56,7 @@ def rows(database: str) -> Iterator[Any]:
         store.keep([("openai", "gpt-4o", "input", ((10, 12),))])
         store.write([record("forgotten", started_at=DAY - timedelta(days=10_000))])
         store.prune(Rules(calls=timedelta(days=9_000)), pause=lambda _: True)
+        store.reprice(Filter(error="rate_limit"), lambda _: (Decimal("0.00038"), "new"))
     with closing(connect(database)) as connection:
         yield connection
 
@@ -107,7 +108,7 @@ def test_cost_is_summed_without_a_floats_dust(rows: Any) -> None:
     old = "CREATE TEMP VIEW old AS SELECT * FROM usage_by_consumer"
     rows.execute(old)
     assert float(only(rows, "SELECT cost FROM old WHERE consumer = 'bob'")["cost"]) == 0.2
-    assert float(only(rows, "SELECT cost FROM usage_by_model")["cost"]) == 0.30074
+    assert float(only(rows, "SELECT cost FROM usage_by_model")["cost"]) == 0.30075
 
 
 def test_usage_by_model_tells_providers_and_models_apart(database: str) -> None:
