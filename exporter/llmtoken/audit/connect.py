@@ -22,9 +22,6 @@ from llmtoken.audit.lock import Lock, hold_instance
 from llmtoken.audit.values import ExactSum, exact_plus
 from llmtoken.errors import DatabaseError
 
-_ROWS_PER_STATEMENT = 25
-"""Rows of one INSERT … RETURNING: fewer and more were slower (docs/adr, bench/audit.py)."""
-
 _WRITING = (
     "PRAGMA auto_vacuum = INCREMENTAL",  # heeded only while the file is empty; retention needs it
     "PRAGMA journal_mode = WAL",
@@ -226,7 +223,6 @@ def _sqlite(path: Path, mode: str, busy_timeout: float, *, size: int, pragmas: t
         poolclass=QueuePool,
         pool_size=size,
         max_overflow=0,
-        insertmanyvalues_page_size=_ROWS_PER_STATEMENT,
         hide_parameters=True,  # prompts don't belong into error messages
     )
 
@@ -253,7 +249,6 @@ def _postgresql(
             max_overflow=0,
             # A writer that finds its connection broken must know it: see `llmtoken.audit.writer`.
             pool_pre_ping=autocommit,
-            insertmanyvalues_page_size=_ROWS_PER_STATEMENT,
             hide_parameters=True,
         )
     except ImportError as error:

@@ -7,17 +7,21 @@ copied in. A claim waits for another replica's claim of the same id until that i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, Table, insert
-from sqlalchemy.dialects import sqlite
+from sqlalchemy import Connection, Table
 from sqlalchemy.exc import DBAPIError
 
 from llmtoken.audit import partitions
 from llmtoken.audit.schema import bodies, calls
 
+_ROWS_PER_STATEMENT = 25
+"""Rows of one INSERT … RETURNING: fewer and more were slower (docs/adr, bench/audit.py)."""
+
 Row = dict[str, Any]
+_Processes = Sequence[tuple[int, Callable[[Any], Any]]]
 
 
 class Insertion(Protocol):
@@ -32,22 +36,37 @@ class Insertion(Protocol):
 
 def insertion(connection: Connection, spans: Sequence[str]) -> Insertion:
     """The database's way. `spans` are of new partitions, where there are any."""
-    return _Sqlite() if connection.dialect.name == "sqlite" else _Postgresql(connection, spans)
+    return _Sqlite(connection) if connection.dialect.name == "sqlite" else _Postgresql(connection, spans)
 
 
 class _Sqlite:
-    _CALLS = (
-        sqlite.insert(calls)
-        .on_conflict_do_nothing(index_elements=[calls.c.request_id])
-        .returning(calls.c.id, calls.c.request_id)
-    )
-    _BODIES = insert(bodies)
+    """INSERT of many rows at once; the rows go to the driver as they are (docs/adr/collector-throughput.md)."""
+
+    def __init__(self, connection: Connection) -> None:
+        names, self._processes = _columns(calls, connection, but="id")
+        self._call = itemgetter(*names)
+        self._into = f"INSERT INTO calls ({', '.join(names)}) VALUES "  # noqa: S608 - our own names
+        self._row = f"({', '.join('?' * len(names))})"
+        names, _ = _columns(bodies, connection)
+        self._body = itemgetter(*names)
+        self._bodies = f"INSERT INTO bodies ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"  # noqa: S608
 
     def calls(self, connection: Connection, rows: Sequence[Row]) -> Mapping[str, int]:
-        return {request_id: key for key, request_id in connection.execute(self._CALLS, list(rows))}
+        new: dict[str, int] = {}
+        for first in range(0, len(rows), _ROWS_PER_STATEMENT):
+            some = rows[first : first + _ROWS_PER_STATEMENT]
+            values: list[Any] = []
+            for row in some:
+                values += _processed(self._call(row), self._processes)
+            statement = (
+                f"{self._into}{', '.join([self._row] * len(some))} "
+                "ON CONFLICT (request_id) DO NOTHING RETURNING request_id, id"
+            )
+            new.update(connection.exec_driver_sql(statement, tuple(values)).all())
+        return new
 
     def bodies(self, connection: Connection, rows: Sequence[Row]) -> None:
-        connection.execute(self._BODIES, list(rows))
+        connection.exec_driver_sql(self._bodies, [self._body(row) for row in rows])
 
 
 class _Postgresql:
@@ -82,23 +101,31 @@ class _Copy:
     """COPY into one table, past SQLAlchemy but for what its types make of values."""
 
     def __init__(self, table: Table, connection: Connection) -> None:
-        columns = [
-            (column.name, column.type.dialect_impl(connection.dialect).bind_processor(connection.dialect))
-            for column in table.columns
-        ]
-        self._columns = columns
-        self._statement = f"COPY {table.name} ({', '.join(name for name, _ in columns)}) FROM STDIN"
+        names, self._processes = _columns(table, connection)
+        self._values = itemgetter(*names)
+        self._statement = f"COPY {table.name} ({', '.join(names)}) FROM STDIN"
 
     def __call__(self, connection: Connection, rows: Sequence[Row]) -> None:
         cursor = connection.connection.cursor()
         try:
             with cursor.copy(self._statement) as copy:
                 for row in rows:
-                    copy.write_row(
-                        [
-                            value if process is None or value is None else process(value)
-                            for value, process in ((row[name], process) for name, process in self._columns)
-                        ]
-                    )
+                    copy.write_row(_processed(self._values(row), self._processes))
         except connection.dialect.loaded_dbapi.Error as error:  # as SQLAlchemy says it of its own statements
             raise DBAPIError(self._statement, None, error, hide_parameters=True) from error
+
+
+def _columns(table: Table, connection: Connection, *, but: str = "") -> tuple[list[str], _Processes]:
+    """The columns' names but for one, and what the database takes for a value, by the place of the column."""
+    columns = [column for column in table.columns if column.name != but]
+    made = (column.type.dialect_impl(connection.dialect).bind_processor(connection.dialect) for column in columns)
+    processes = [(place, process) for place, process in enumerate(made) if process is not None]
+    return [column.name for column in columns], processes
+
+
+def _processed(values: Iterable[Any], processes: _Processes) -> list[Any]:
+    row = list(values)
+    for place, process in processes:
+        if row[place] is not None:
+            row[place] = process(row[place])
+    return row
