@@ -62,6 +62,7 @@ def main() -> None:
     parser.add_argument("--case", default="", help="cpu: only exchanges with this in their name")
     parser.add_argument("--samples", default="1000,10000", help="scrape: so many on /metrics (default: %(default)s)")
     parser.add_argument("--reports", type=int, default=2_000_000, help="soak: so many (default: %(default)s)")
+    parser.add_argument("--database", default="", help="cpu: URL of an empty PostgreSQL database, instead of SQLite")
     options = parser.parse_args()
     parts = options.only.split(",")
     if unknown := set(parts) - {"cpu", "acknowledgement", "scrape", "size", "soak"}:
@@ -69,7 +70,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if "cpu" in parts:
-            cpu(folder, options.case, options.rounds, options.seconds)
+            cpu(folder, options.case, options.rounds, options.seconds, options.database)
         if "acknowledgement" in parts:
             acknowledgement(folder, options.rounds, options.seconds)
         if "scrape" in parts:
@@ -83,8 +84,8 @@ def main() -> None:
 # ── CPU ─────────────────────────────────────────────────────────────────────────────────
 
 
-def cpu(folder: Path, case: str, rounds: int, seconds: float) -> None:
-    with running("seed", folder / "seed") as seed, running("llmtoken", folder / "cpu") as ours:
+def cpu(folder: Path, case: str, rounds: int, seconds: float, database: str) -> None:
+    with running("seed", folder / "seed") as seed, running("llmtoken", folder / "cpu", database) as ours:
         print("CPU µs a committed report (committed reports/s); medians of", rounds)
         print(f"{'':16} {'seed':>14} {'single':>14} {'batch 50':>15} {'floor':>6}  single batch  batch/floor")
         for name, template in CASES.items():
@@ -238,10 +239,10 @@ def soak(folder: Path, reports: int) -> None:
     with running("llmtoken", folder / "soak") as ours:
         for _ in range(10):
             done = load.reports(ours, SMALL, batch=BATCH, connections=BATCH_CONNECTIONS, total=reports // 10)
-            rows, log = ours.rows(), ours.database.with_name(f"{ours.database.name}-wal")
+            rows, log = ours.rows(), ours.file.with_name(f"{ours.file.name}-wal")
             print(
                 f"{rows:>10,} {done.rate:>10,.0f} {done.cpu_per_report * 1e6:7.0f} {_memory(ours, now=True):>10}"
-                f" {ours.database.stat().st_size / rows:12,.0f} {log.stat().st_size / MEBIBYTE:6.0f} MiB",
+                f" {ours.file.stat().st_size / rows:12,.0f} {log.stat().st_size / MEBIBYTE:6.0f} MiB",
                 flush=True,
             )
         print(f"Resident memory at most: {_memory(ours)}", flush=True)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import re
 import socket
-import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from sqlalchemy import NullPool, create_engine, func, select, table
 
 SEED = Path(__file__).resolve().parents[3] / "shared" / "seed"
 
@@ -29,7 +30,10 @@ uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]))
 class Server:
     name: str
     port: int
-    database: Path
+    database: str
+    """As a URL."""
+    file: Path
+    """Where it is, if it is SQLite's."""
     table: str
     process: subprocess.Popen[bytes] = field(repr=False)
 
@@ -44,8 +48,8 @@ class Server:
         return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith(f"{kind}:"))
 
     def rows(self) -> int:
-        with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True, timeout=30)) as connection:
-            return int(connection.execute(f"SELECT count(*) FROM {self.table}").fetchone()[0])  # noqa: S608
+        with create_engine(self.database, poolclass=NullPool).connect() as connection:
+            return int(connection.execute(select(func.count()).select_from(table(self.table))).scalar_one())
 
 
 def seed_files(folder: Path) -> None:
@@ -62,16 +66,19 @@ def seed_files(folder: Path) -> None:
 
 
 @contextmanager
-def running(name: str, folder: Path) -> Iterator[Server]:
+def running(name: str, folder: Path, database: str = "") -> Iterator[Server]:
+    """Run the seed's app, or the collector on a database of its own, else on this one."""
     folder.mkdir()
+    file = folder / ("token_stats.db" if name == "seed" else "llmtoken.db")
+    database = database or f"sqlite:///file:{file}?mode=ro&uri=true&timeout=30"
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     if name == "seed":
         seed_files(folder)
-        command, database, table = [sys.executable, "-c", _START_SEED, str(port)], "token_stats.db", "token_stats"
+        command, stored = [sys.executable, "-c", _START_SEED, str(port)], "token_stats"
     else:
-        command = [sys.executable, "-m", "llmtoken", "serve", f"--port={port}", "--database=llmtoken.db"]
-        database, table = "llmtoken.db", "calls"
+        where = file if database.startswith("sqlite") else database
+        command, stored = [sys.executable, "-m", "llmtoken", "serve", f"--port={port}", f"--database={where}"], "calls"
     source = str(Path(__file__).resolve().parents[2] / "exporter")
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(folder), source]), "PYTHONWARNINGS": "ignore"}
     with (
@@ -88,6 +95,6 @@ def running(name: str, folder: Path) -> Iterator[Server]:
                     if process.poll() is not None or time.monotonic() > deadline:
                         sys.exit((folder / "log").read_text("utf-8", "replace"))
                     time.sleep(0.05)
-            yield Server(name, port, folder / database, table, process)
+            yield Server(name, port, database, file, stored, process)
         finally:
             process.terminate()
