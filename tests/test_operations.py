@@ -82,7 +82,7 @@ def test_the_database_is_made_and_shared_by_two_collectors_behind_one_address(
         capture_output=True,
         text=True,
     )
-    assert "Every counter is the sum of the rows" in done.stdout
+    assert "is that of the rows that it counts" in done.stdout
     with audit.open_read_only(database) as reader:
         assert reader.verify().instances == len(commands("llmtoken serve")) == 2
 
