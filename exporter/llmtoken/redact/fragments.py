@@ -40,7 +40,7 @@ class _Slot:
         self.below: dict[Any, _Slot] = {}
 
 
-def slots(values: Iterable[Any], leaf: type = str) -> Iterator[list[Any]]:
+def slots(values: Iterable[Any], leaf: type = str, depth: int = MAX_DEPTH) -> Iterator[list[Any]]:
     """The strings of every place where there is more than one, in order. `leaf` is what strings are made of."""
     root = _Slot()
     for value in values:
@@ -49,8 +49,31 @@ def slots(values: Iterable[Any], leaf: type = str) -> Iterator[list[Any]]:
             for name in _EVENT_INDEXES:
                 if name in value:
                     slot = _below(slot, (name, _comparable(value[name])))
-        _add(value, slot, leaf, MAX_DEPTH)
+        _add(value, slot, leaf, depth)
     yield from _several(root)
+
+
+def slots_of_one(value: Any) -> Iterator[list[Any]]:
+    """The same of one value, sooner: only along a list with several elements can a place have more than one string."""
+    for entries, depth in _several_elements(value, MAX_DEPTH):
+        yield from slots((entries,), depth=depth)
+
+
+def _several_elements(value: Any, depth: int) -> Iterator[tuple[list[Any], int]]:
+    """The outermost such lists, and how deep they may still be. Alternatives are none, but may have some within."""
+    if value.__class__ is dict:
+        for name, entry in value.items():
+            kind = entry.__class__
+            if kind is list and name == _ALTERNATIVES and depth:
+                for alternative in entry:
+                    yield from _several_elements(alternative, depth - 1)
+            elif (kind is dict or kind is list) and entry and depth:
+                yield from _several_elements(entry, depth - 1)
+    elif value.__class__ is list:
+        if len(value) > 1:
+            yield value, depth
+        elif value and depth:
+            yield from _several_elements(value[0], depth - 1)
 
 
 def _add(value: Any, slot: _Slot, leaf: type, depth: int) -> None:  # noqa: C901, PLR0912 - one, for speed

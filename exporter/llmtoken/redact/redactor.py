@@ -22,7 +22,7 @@ from llmtoken.call import Call, Record
 from llmtoken.errors import tell
 from llmtoken.exchange import Body, Exchange
 from llmtoken.redact import wrapped
-from llmtoken.redact.fragments import Leaf, located, slots
+from llmtoken.redact.fragments import Leaf, located, slots, slots_of_one
 from llmtoken.redact.search import Edit, Search, edited, marker
 from llmtoken.redact.views import joined, unescaped, unescaped_view
 
@@ -241,7 +241,8 @@ def _together(body: Body) -> Iterator[str]:
 
     Of long pieces only the ends, as their inside is searched where it stands.
     """
-    for texts in slots(_values(body)):
+    found = slots(event.data for event in body.events) if body.events else slots_of_one(body.json)
+    for texts in found:
         yield "".join(text if len(text) <= 2 * _REACH else f"{text[:_REACH]}\n\n{text[-_REACH:]}" for text in texts)
 
 
@@ -250,10 +251,6 @@ def _is_form(body: Body, text: bytes) -> bool:
     return (
         body.framing == "json" and not body.is_stream and text[:1] not in (b"{", b"[") and _FORM.match(text) is not None
     )
-
-
-def _values(body: Body) -> Iterable[Any]:
-    return [event.data for event in body.events] if body.events else (body.json,)
 
 
 def _pseudonym(text: str, rule: str, key: bytes) -> str:
