@@ -263,8 +263,8 @@ def _books() -> Row:
                     "pushes not taken": _grown(series.PUSH_FAILURES),
                 },
                 "Requests that found the queue full and come again, transactions that the database refused, calls "
-                "whose texts couldn't be redacted and so aren't stored, files of the setting tokenizers that are broken, "
-                "and pushes of the metrics over OTLP that failed. Should be 0.",
+                "whose texts couldn't be redacted and so aren't stored, files of the setting tokenizers that are "
+                "broken, and pushes of the metrics over OTLP that failed. Should be 0.",
                 none="no collector",
                 width=8,
             ),
