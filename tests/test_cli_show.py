@@ -54,6 +54,26 @@ def test_the_conversation_and_the_numbers_with_their_source(database: str) -> No
     assert "alice" in text
 
 
+@pytest.mark.parametrize(
+    ("asked", "answered", "line"),
+    [
+        ("gpt-4o", "gpt-4o", "model gpt-4o"),
+        ("gpt-4o", None, "model gpt-4o"),
+        ("gpt-4o", "gpt-4o-2024-08-06", "model gpt-4o, answered by gpt-4o-2024-08-06"),
+        (None, "gpt-4o", "model none, answered by gpt-4o"),
+        (None, None, None),
+    ],
+)
+def test_the_models_are_those_that_were_named(
+    tmp_path: Path, asked: str | None, answered: str | None, line: str | None
+) -> None:
+    path = str(tmp_path / "audit.db")
+    with audit.open(path) as store:
+        store.write([record("a", request_model=asked, response_model=answered)])
+    found = [" ".join(each.split()) for each in shown("a", "--database", path).splitlines() if each.startswith("model")]
+    assert found == ([] if line is None else [line])
+
+
 def test_reasoning_stands_apart_from_the_answer(tmp_path: Path) -> None:
     thinking = {"role": "assistant", "content": "9.", "reasoning_content": "10 - 1"}
     path = str(tmp_path / "audit.db")

@@ -72,7 +72,7 @@ def _lines(call: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "operation", call["operation_name"] or ""
     yield "provider", call["provider_name"] or ""
     asked, answered = call["request_model"], call["response_model"]
-    yield "model", asked if asked and answered in (None, asked) else f"{asked or 'none'}, answered by {answered}"
+    yield "model", (asked or "") if answered in (None, asked) else f"{asked or 'none'}, answered by {answered}"
     yield "reply's id", call["response_id"] or ""
     yield "finished", ", ".join(call["finish_reasons"])
     yield "consumer", call["consumer"] or ""
