@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Select, column, inspect, literal, literal_col
 from llmtoken.audit import values
 from llmtoken.audit.schema import bodies, calls
 from llmtoken.audit.words import parted, words
-from llmtoken.errors import DatabaseError, QueryError
+from llmtoken.errors import DatabaseError, QueryError, tell
 
 log = logging.getLogger(__name__)
 
@@ -73,9 +73,9 @@ def add(connection: Connection, said: Iterable[tuple[int, str | None, str | None
 def _words(key: int, request: str | None, reply: str | None) -> str:
     try:
         return words(request, reply)
-    except Exception:
+    except Exception as error:  # noqa: BLE001 - told
         # A defect of ours must not stop the call from being stored, nor its neighbours.
-        log.exception("Could not index what was said in call %d: it is stored, but not found by its words", key)
+        tell(log, error, "Could not index what was said in call %d: it is stored, but not found by its words", key)
         return ""
 
 
