@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from sqlalchemy import Connection, Table
 from sqlalchemy.exc import DBAPIError
 
-from llmtoken.audit import partitions
+from llmtoken.audit import partitions, values
 from llmtoken.audit.schema import bodies, calls
 
 _ROWS_PER_STATEMENT = 25
@@ -55,14 +55,14 @@ class _Sqlite:
         new: dict[str, int] = {}
         for first in range(0, len(rows), _ROWS_PER_STATEMENT):
             some = rows[first : first + _ROWS_PER_STATEMENT]
-            values: list[Any] = []
+            flat: list[Any] = []
             for row in some:
-                values += _processed(self._call(row), self._processes)
+                flat += _processed(self._call(row), self._processes)
             statement = (
                 f"{self._into}{', '.join([self._row] * len(some))} "
                 "ON CONFLICT (request_id) DO NOTHING RETURNING request_id, id"
             )
-            new.update(connection.exec_driver_sql(statement, tuple(values)).all())
+            new.update(connection.exec_driver_sql(statement, tuple(flat)).all())
         return new
 
     def bodies(self, connection: Connection, rows: Sequence[Row]) -> None:
@@ -118,13 +118,11 @@ class _Copy:
 def _columns(table: Table, connection: Connection, *, but: str = "") -> tuple[list[str], _Processes]:
     """The columns' names but for one, and what the database takes for a value, by the place of the column."""
     columns = [column for column in table.columns if column.name != but]
-    made = (column.type.dialect_impl(connection.dialect).bind_processor(connection.dialect) for column in columns)
-    processes = [(place, process) for place, process in enumerate(made) if process is not None]
-    return [column.name for column in columns], processes
+    return [column.name for column in columns], values.bound(columns, connection.dialect)
 
 
-def _processed(values: Iterable[Any], processes: _Processes) -> list[Any]:
-    row = list(values)
+def _processed(found: Iterable[Any], processes: _Processes) -> list[Any]:
+    row = list(found)
     for place, process in processes:
         if row[place] is not None:
             row[place] = process(row[place])

@@ -13,6 +13,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Dialect, Table
 from sqlalchemy.dialects import postgresql, sqlite
 
+from llmtoken.audit import values
+
 Merge = Callable[[ColumnElement[Any], ColumnElement[Any], str], ColumnElement[Any] | None]
 """What a column becomes, from the old value, the new one, and the dialect's name; `None`: it stays."""
 
@@ -50,6 +52,5 @@ def _prepared(
     names = tuple(column.name for column in table.columns)
     statement = insert.on_conflict_do_update(index_elements=[*table.primary_key], set_=news)
     compiled = statement.compile(dialect=dialect, column_keys=names)
-    processes = (column.type.dialect_impl(dialect).bind_processor(dialect) for column in table.columns)
-    to_database = tuple((place, process) for place, process in enumerate(processes) if process is not None)
+    to_database = values.bound(table.columns, dialect)
     return str(compiled), None if compiled.positional else names, to_database

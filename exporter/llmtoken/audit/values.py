@@ -113,6 +113,12 @@ class Json(TypeDecorator[Any]):
         return None if value is None else msgspec.json.decode(value)
 
 
+def bound(columns: Iterable[Column[Any]], dialect: Dialect) -> tuple[tuple[int, Callable[[Any], Any]], ...]:
+    """What the database takes for a value, by the column's place; columns that take it as it is are left out."""
+    made = (column.type.dialect_impl(dialect).bind_processor(dialect) for column in columns)
+    return tuple((place, process) for place, process in enumerate(made) if process is not None)
+
+
 def rfc3339(moment: datetime) -> str:
     """UTC to the microsecond, always 27 characters: 2026-01-31T12:00:00.000000Z."""
     return moment.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
