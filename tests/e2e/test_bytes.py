@@ -138,7 +138,8 @@ def test_the_model_server_gets_the_request_that_it_gets_without_the_plugin(
         headers = {"authorization": "Bearer secret", "content-encoding": "gzip", "host": "api.example", **stage.header}
         httpx.post(f"{base_url}/v1/chat/completions?beta=true", content=body, headers=headers)
         request = stage.upstream.requests[-1]
-        got.append((request.line, {**request.headers, "x-forwarded-port": "the entry point's"}, request.body))
+        sent = {**request.head.headers, "x-forwarded-port": "the entry point's"}
+        got.append((request.head.start, sent, request.body))
     assert got[0] == got[1]
     assert got[0][2] == body
 

@@ -1,25 +1,21 @@
-"""An upstream that sends exactly the bytes that a test gives it, when the test says, and keeps what it got.
-
-HTTP is written by hand here: a library would tidy up what the test is about.
-"""
+"""An upstream that sends exactly the bytes that a test gives it, when the test says, and keeps what it got."""
 
 from __future__ import annotations
 
-import socket
-import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import BinaryIO
+
+from support.upstream import upstream
+from support.wire import Head, Wire
 
 
 @dataclass(frozen=True)
 class Request:
-    """A request as it came: its first line, its headers with lower-case names, its body, and when it was whole."""
+    """A request as it came: its head, its body, and when it was whole."""
 
-    line: str
-    headers: dict[str, str]
+    head: Head
     body: bytes
     arrived: float
 
@@ -41,55 +37,30 @@ class Reply:
 class Upstream:
     """The server: what it will say, what it was asked, and when each piece was about to be sent."""
 
-    url: str
+    url: str = ""
     reply: Reply = field(default_factory=lambda: Reply([]))
     requests: list[Request] = field(default_factory=list)
     sent: list[float] = field(default_factory=list)
 
-    def handle(self, connection: socket.socket) -> None:
-        """Serve one request."""
-        with connection, suppress(ConnectionError):
-            with connection.makefile("rb") as stream:
-                line, *lines = iter(lambda: stream.readline().strip().decode(), "")
-                headers = {name.lower(): value.strip() for name, _, value in (text.partition(":") for text in lines)}
-                chunked = "transfer-encoding" in headers
-                body = _unchunk(stream) if chunked else stream.read(int(headers.get("content-length", 0)))
-            self.requests.append(Request(line, headers, body, time.monotonic()))
-            reply = self.reply
-            head = [f"HTTP/1.1 {reply.status}", f"Content-Type: {reply.content_type}", *reply.headers]
-            head += ["Transfer-Encoding: chunked", "Connection: close"]
-            connection.sendall("\r\n".join([*head, "", ""]).encode())
-            for piece in reply.pieces:
-                time.sleep(reply.pause)
-                self.sent.append(time.monotonic())
-                connection.sendall(b"%x\r\n%b\r\n" % (len(piece), piece))
-            if not reply.cut:
-                connection.sendall(b"0\r\n\r\n")
-
-
-def _unchunk(stream: BinaryIO) -> bytes:
-    body = b""
-    while size := int(stream.readline(), 16):
-        body += stream.read(size)
-        stream.readline()
-    stream.readline()
-    return body
+    def serve(self, wire: Wire, head: Head) -> None:
+        """Answer one request, and end its connection."""
+        self.requests.append(Request(head, wire.read_body(head), time.monotonic()))
+        reply = self.reply
+        lines = [f"HTTP/1.1 {reply.status}", f"Content-Type: {reply.content_type}", *reply.headers]
+        lines += ["Transfer-Encoding: chunked", "Connection: close"]
+        wire.send("\r\n".join([*lines, "", ""]).encode())
+        for piece in reply.pieces:
+            time.sleep(reply.pause)
+            self.sent.append(time.monotonic())
+            wire.send_chunk(piece)
+        if not reply.cut:
+            wire.send_chunk(b"")
+        wire.close()
 
 
 @contextmanager
 def running() -> Iterator[Upstream]:
     """Run it on a free port."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        upstream = Upstream(f"http://127.0.0.1:{listener.getsockname()[1]}")
-
-        def accept() -> None:
-            with suppress(OSError):  # closed: the test is over
-                while True:
-                    connection, _ = listener.accept()
-                    threading.Thread(target=upstream.handle, args=(connection,), daemon=True).start()
-
-        threading.Thread(target=accept, daemon=True).start()
-        try:
-            yield upstream
-        finally:
-            listener.shutdown(socket.SHUT_RDWR)  # wakes the thread that waits in accept
+    server = Upstream()
+    with upstream(server.serve) as server.url:
+        yield server
