@@ -8,7 +8,7 @@ import pytest
 
 from llmtoken import config
 from llmtoken.cli import settings as settings_page
-from llmtoken.config import Settings, load
+from llmtoken.config import Settings, checks, load
 from llmtoken.errors import ConfigError
 from support.needs import ROOT
 
@@ -206,7 +206,7 @@ def test_the_page_of_settings_is_up_to_date() -> None:
 
 @pytest.fixture
 def tokenizer_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(config, "find_spec", lambda name: name == "tokenizers")
+    monkeypatch.setattr(checks, "find_spec", lambda name: name == "tokenizers")
     file = tmp_path / "tokenizer.json"
     file.write_text('{"version": "1.0", "model": {"type": "BPE"}}')
     return file
@@ -252,7 +252,7 @@ def test_a_file_that_is_no_tokenizer_is_refused(tokenizer_file: Path, content: s
 def test_tokenizers_without_the_library_say_how_to_get_it(
     tokenizer_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(config, "find_spec", lambda _: None)
+    monkeypatch.setattr(checks, "find_spec", lambda _: None)
     with pytest.raises(ConfigError, match="package isn't there") as refusal:
         load(tokenizers={"qwen*": tokenizer_file})
     assert "llmtoken[tokenizers]" in refusal.value.hint

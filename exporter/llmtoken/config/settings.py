@@ -1,73 +1,20 @@
-"""All settings in one frozen object, validated at start and passed on as values.
-
-Read from, strongest first: the command line, `LLMTOKEN_*` environment variables, a TOML
-file. Knows nothing else of llmtoken but its errors.
-"""
+"""Every setting: its name, its type, its bounds and what it is for. Knows nothing of the others."""
 
 from __future__ import annotations
 
-import difflib
-import ipaddress
-import json
-import os
-import re
-import tomllib
-from collections.abc import Iterator
 from datetime import timedelta
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BeforeValidator, Field, PlainSerializer, SecretStr, ValidationError, field_validator
-from pydantic_settings import (
-    BaseSettings,
-    NoDecode,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    SettingsError,
-    TomlConfigSettingsSource,
-)
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+from llmtoken.config.values import Age, Names
 from llmtoken.errors import ConfigError
 from llmtoken.rates import OwnPrice, refuse_hidden
 
 MIB = 1024 * 1024
 PREFIX = "LLMTOKEN_"
-CONFIG_VARIABLE = f"{PREFIX}CONFIG"
-"""Names the TOML file where `--config` isn't given."""
-
-
-_UNITS = {"w": 7 * 86400, "d": 86400, "h": 3600, "m": 60, "s": 1}
-
-
-def age(value: Any) -> Any:
-    """A duration as people write it: `30d`. Raises `ValueError` when it isn't one."""
-    if not isinstance(value, str):
-        return value
-    found = re.fullmatch(r"(\d{1,6})\s*([wdhms])", value.strip().lower())
-    if found is None:
-        raise ValueError(f"{value!r} isn't a duration: write it like 30d, 12h or 90m")
-    return timedelta(seconds=int(found[1]) * _UNITS[found[2]])
-
-
-def shown_age(value: timedelta) -> str:
-    """The same way back, in the largest unit that is exact."""
-    seconds = int(value.total_seconds())
-    unit = next(unit for unit, length in _UNITS.items() if unit != "w" and seconds % length == 0)
-    return f"{seconds // _UNITS[unit]}{unit}"
-
-
-def _names(value: Any) -> Any:
-    """A list as the environment has it: with commas between, or as JSON."""
-    if not isinstance(value, str):
-        return value
-    if value.lstrip().startswith("["):
-        return json.loads(value)
-    return [name.strip() for name in value.split(",") if name.strip()]
-
-
-Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)]
-Age = Annotated[timedelta, BeforeValidator(age), PlainSerializer(shown_age)]
 
 
 class Settings(BaseSettings):
@@ -234,143 +181,6 @@ class Settings(BaseSettings):
     def metrics_tokens(self) -> frozenset[str]:
         """The tokens that `/metrics` may be asked with; empty when none is asked for."""
         return _tokens(self.metrics_token, self.metrics_token_file)
-
-
-def load(config: Path | None = None, **overrides: Any) -> Settings:
-    """Read and check the settings. `overrides` (from the command line) win; `None` means not given.
-
-    Raises `ConfigError` with the setting's name and what to do.
-    """
-    _read_toml(config)
-
-    class WithFile(Settings):
-        model_config = SettingsConfigDict(toml_file=config)
-
-    try:
-        settings = WithFile(**{name: value for name, value in overrides.items() if value is not None})
-    except ValidationError as error:
-        raise ConfigError(_describe(error), hint="see docs/configuration.md, then try llmtoken check-config") from error
-    except SettingsError as error:
-        raise ConfigError(
-            f"Wrong settings: {error}", hint="in the environment a table is written as a JSON object"
-        ) from error
-    _refuse_open_bind(settings)
-    _refuse_unusable_tokenizers(settings)
-    _refuse_what_only_sqlite_has(settings)
-    return settings
-
-
-def variable(name: str) -> str:
-    """The environment variable of a setting."""
-    return PREFIX + name.upper()
-
-
-def origins(config: Path | None = None, **overrides: Any) -> dict[str, str]:
-    """Where each setting's value comes from: `command line`, `environment`, the file's path, or `default`."""
-    in_file = _read_toml(config)
-    in_environment = {name.upper() for name in os.environ}
-
-    def origin(name: str) -> str:
-        if overrides.get(name) is not None:
-            return "command line"
-        if variable(name) in in_environment:
-            return "environment"
-        return str(config) if name in in_file else "default"
-
-    return {name: origin(name) for name in Settings.model_fields}
-
-
-def unknown_variables() -> tuple[str, ...]:
-    """`LLMTOKEN_*` variables that set nothing here: most likely misspelt, or another part's."""
-    known = {CONFIG_VARIABLE, *map(variable, Settings.model_fields)}
-    return tuple(sorted(name for name in os.environ if name.upper().startswith(PREFIX) and name.upper() not in known))
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach `host`."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def without_password(database: str) -> str:
-    """A database's path or URL as it may be shown to anybody."""
-    masked = re.sub(r"(://[^:/@]*:).*@", r"\1********@", database)
-    return re.sub(r"(password=)[^&]*", r"\1********", masked)
-
-
-def _refuse_open_bind(settings: Settings) -> None:
-    # The token files are read whatever the address is: a wrong path must stop the start, not the first report.
-    guarded = all([settings.tokens, settings.read_tokens])
-    _ = settings.metrics_tokens
-    if settings.insecure or guarded or is_loopback(settings.host):
-        return
-    raise ConfigError(
-        f"Refusing to listen on {settings.host} without tokens: anyone could read every prompt",
-        hint="set LLMTOKEN_TOKEN and LLMTOKEN_READ_TOKEN, or listen on 127.0.0.1, or pass --insecure",
-    )
-
-
-def _refuse_what_only_sqlite_has(settings: Settings) -> None:
-    if "://" not in settings.database or settings.database.startswith("sqlite"):
-        return
-    if settings.search:
-        raise ConfigError("search is for SQLite", hint="leave it out, or keep the audit in a file")
-    if settings.retain_bytes is not None:
-        raise ConfigError(
-            "retain_bytes is for SQLite: PostgreSQL doesn't say how much of its files is in use",
-            hint="set retain_bodies and retain_calls, which go by age",
-        )
-
-
-def _refuse_unusable_tokenizers(settings: Settings) -> None:
-    """The files are loaded when a model needs them; what can be told before is told at the start."""
-    if settings.tokenizers and find_spec("tokenizers") is None:
-        raise ConfigError("tokenizers is set, but the package isn't there", hint="pip install 'llmtoken[tokenizers]'")
-    for pattern, path in settings.tokenizers.items():
-        if not pattern.strip() or pattern.count("[") != pattern.count("]"):
-            raise ConfigError(f"tokenizers: {pattern!r} isn't a pattern", hint="write it like qwen* or */llama-3.?-*")
-        try:
-            known = json.loads(path.read_bytes())
-        except OSError as error:
-            raise ConfigError(
-                f"Can't read the tokenizer of {pattern}, {path}: {error.strerror}", hint="check the path"
-            ) from error
-        except ValueError:
-            known = None
-        if not (isinstance(known, dict) and "model" in known):
-            raise ConfigError(
-                f"{path}, the tokenizer of {pattern}, isn't a tokenizer.json",
-                hint="take the file of that name from the model's repository",
-            )
-
-
-def _read_toml(config: Path | None) -> dict[str, Any]:
-    if config is None:
-        return {}
-    try:
-        return tomllib.loads(config.read_text("utf-8"))
-    except OSError as error:
-        raise ConfigError(f"Can't read {config}: {error.strerror}", hint="check the path given to --config") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{config} isn't TOML: {error}", hint="mend that line; see docs/configuration.md") from error
-
-
-def _describe(error: ValidationError) -> str:
-    return "Wrong settings: " + "; ".join(_problems(error))
-
-
-def _problems(error: ValidationError) -> Iterator[str]:
-    for problem in error.errors(include_input=False):
-        name = ".".join(map(str, problem["loc"]))
-        if problem["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(name, Settings.model_fields, n=1)
-            yield f"there is no setting {name}" + "".join(f", do you mean {other}?" for other in near)
-        else:
-            yield f"{name}: {problem['msg'].removeprefix('Value error, ')}"
 
 
 def _tokens(inline: SecretStr | None, file: Path | None) -> frozenset[str]:
