@@ -34,7 +34,7 @@ class Counting(Metrics):
     @property
     def registry(self) -> CollectorRegistry:
         """What prometheus_client can write, through OpenTelemetry's exporter."""
-        return self._reader.registry
+        return self._exposition.reader.registry
 
     def record(self, calls: Sequence[Call]) -> None:
         for call in calls:

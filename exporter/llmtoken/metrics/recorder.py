@@ -78,12 +78,12 @@ class Metrics:
         self._detail = detail
         self._calls = Calls(detail, limit=SERIES["histogram"])
         self._beside: list[Beside] = [*self._calls.shown]
-        self._reader = exposition.Reader(self._beside)
+        self._exposition = exposition.Exposition(self._beside)
         self._push: otlp.Push | None = None
         if push:
             self._push = otlp.from_environment(self._beside, failed=lambda: self._otlp_failures.add(1))
         self._provider = MeterProvider(
-            [self._reader, *([self._push] if self._push else [])],
+            [self._exposition.reader, *([self._push] if self._push else [])],
             resource=otlp.resource({"service.version": __version__, "service.instance.id": instance}),
             exemplar_filter=AlwaysOffExemplarFilter(),
             shutdown_on_exit=False,
@@ -255,8 +255,7 @@ class Metrics:
         a worker thread. `record` goes on meanwhile.
         """
         with self._exposing:  # two scrapes at once could take each other's data
-            data = self._reader.read()
-        return exposition.write(data, accept)
+            return self._exposition.write(accept)
 
     def doings(self) -> Doings:
         """A few of the numbers, without collecting all."""

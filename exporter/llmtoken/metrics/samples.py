@@ -1,0 +1,99 @@
+"""Samples as lines of text: what a series is called, and its numbers.
+
+Owns how names, labels and numbers are spelled, which is the same in both formats. Must not know
+what is counted, nor what a family says of itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
+from typing import Any
+
+from llmtoken.metrics.beside import Numbers, Series, Values, attributes
+from llmtoken.metrics.instruments import Instrument
+
+
+class Samples:
+    """The samples of what is kept beside the SDK. Few series move between two scrapes: the others stay as written."""
+
+    def __init__(self, instrument: Instrument) -> None:
+        self._instrument = instrument
+        self._names: dict[Values | None, Sequence[str]] = {}
+        self._written: dict[Values | None, tuple[Numbers, str]] = {}
+
+    def lines(self, series: Series) -> list[str]:
+        """A line for each number, those of a series in one text."""
+        found = []
+        for labels, numbers in series.items():
+            written = self._written.get(labels)
+            if written is None or written[0] != numbers:
+                written = self._written[labels] = numbers, self._text(labels, numbers)
+            found.append(written[1])
+        return found
+
+    def _text(self, labels: Values | None, numbers: Numbers) -> str:
+        names = self._names.get(labels)
+        if names is None:
+            names = self._names[labels] = _names(self._instrument, attributes(self._instrument, labels))
+        if self._instrument.kind != "histogram":
+            return _number(names, numbers[0])
+        total, *counts = numbers
+        return _histogram(names, total, counts)
+
+
+def of_point(instrument: Instrument, point: Any) -> str:
+    """The same of a data point of the SDK."""
+    names = _names(instrument, point.attributes)
+    if instrument.kind != "histogram":
+        return _number(names, point.value)
+    return _histogram(names, point.sum, point.bucket_counts)
+
+
+def _names(instrument: Instrument, known: Mapping[str, Any] | None) -> Sequence[str]:
+    """What stands before each number: of a histogram the buckets, the count and the sum."""
+    name, labels = instrument.prometheus, label_text(known)
+    braced = f"{{{labels}}}" if labels else ""
+    if instrument.kind != "histogram":
+        return (f"{name}{braced}",)
+    before = f'{name}_bucket{{{labels},le="' if labels else f'{name}_bucket{{le="'
+    bounds = [*map(repr, instrument.buckets), "+Inf"]
+    return (*(f'{before}{bound}"}}' for bound in bounds), f"{name}_count{braced}", f"{name}_sum{braced}")
+
+
+def _number(names: Sequence[str], number: Any) -> str:
+    return f"{names[0]} {float(number)!r}"
+
+
+def _histogram(names: Sequence[str], total: Any, counts: Numbers) -> str:
+    below = [*accumulate(counts)]
+    values = [f"{count}.0" for count in (*below, below[-1])]
+    return "\n".join(map("{} {}".format, names, (*values, repr(float(total)))))
+
+
+def label_text(attributes: Mapping[str, Any] | None) -> str:
+    """What stands between the braces. What is not known is not there, which to Prometheus means the same as empty."""
+    return ",".join(f'{_LABELS[name]}="{_text(value)}"' for name, value in sorted((attributes or {}).items()))
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return escaped(value).replace('"', r"\"") if '"' in value or "\\" in value or "\n" in value else value
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def escaped(text: str) -> str:
+    """A text as HELP may say it."""
+    return text.replace("\\", r"\\").replace("\n", r"\n")
+
+
+class _Labels(dict[str, str]):
+    """The label of each attribute; they are as many as we have, and those of the resource."""
+
+    def __missing__(self, attribute: str) -> str:
+        self[attribute] = label = re.sub(r"^(?=[0-9])|[^a-zA-Z0-9_]", "_", attribute)
+        return label
+
+
+_LABELS = _Labels()
