@@ -295,6 +295,80 @@ def test_the_audit_is_read_with_the_read_token_only(guarded: Collector) -> None:
     assert status == {WRITE: 401, READ: 200}
 
 
+# ── A door of its own ───────────────────────────────────────────────────────────────────
+
+
+def test_other_methods_are_told_which_one_it_takes(collector: Collector) -> None:
+    for method in ("GET", "HEAD", "PUT", "DELETE", "OPTIONS"):
+        answer = collector.client.request(method, "/api/report")
+        assert (answer.status_code, answer.headers["allow"]) == (405, "POST"), method
+        assert method == "HEAD" or answer.json().keys() == {"status", "error", "hint"}
+
+
+def test_a_slash_too_many_leads_to_the_right_place(collector: Collector) -> None:
+    answer = collector.client.post("/api/report/", json=chat(request_id="a"), follow_redirects=True)
+    assert [step.status_code for step in answer.history] == [307]
+    assert answer.json()["request_id"] == "a"
+
+
+def raw(collector: Collector, sent: bytes) -> bytes:
+    """What is answered at first, to who sends just that."""
+    with socket.create_connection(("127.0.0.1", int(collector.url.rpartition(":")[2])), 30) as connection:
+        connection.sendall(sent)
+        return connection.recv(65536)
+
+
+def test_who_may_not_report_hears_so_before_sending_the_report(guarded: Collector) -> None:
+    assert raw(guarded, b"POST /api/report HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n").split()[1] == b"401"
+
+
+def test_who_comes_when_too_much_is_waiting_hears_so_before_sending_the_report(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llmtoken.pipeline.Pipeline.full", property(lambda _: True))
+    answer = raw(collector, b"POST /api/report HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n")
+    assert answer.split()[1] == b"429"
+
+
+@pytest.mark.parametrize(("size", "status"), [(100, 200), (3000, 413)])
+def test_a_report_may_come_in_pieces_of_unknown_number(tmp_path: Path, size: int, status: int) -> None:
+    content = json.dumps(chat(request_id="a")).encode() + b" " * size
+    pieces = (content[start : start + 64] for start in range(0, len(content), 64))
+    with running(tmp_path, max_request_bytes=2048) as collector:
+        assert collector.client.post("/api/report", content=pieces).status_code == status
+        assert collector.report(chat(request_id="b")).status_code == 200
+
+
+def test_of_a_header_that_is_said_twice_the_first_counts(guarded: Collector) -> None:
+    tokens = [("authorization", f"Bearer {WRITE}"), ("authorization", "Bearer wrong")]
+    status = [
+        guarded.client.post("/api/report", json=chat(), headers=said).status_code for said in (tokens, tokens[::-1])
+    ]
+    assert status == [200, 401]
+
+
+def test_half_a_report_is_neither_stored_nor_a_defect(collector: Collector, caplog: pytest.LogCaptureFixture) -> None:
+    body = json.dumps(chat(request_id="half")).encode()
+    with socket.create_connection(("127.0.0.1", int(collector.url.rpartition(":")[2]))) as connection:
+        connection.sendall(
+            f"POST /api/report HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body) + 1}\r\n\r\n".encode() + body
+        )
+    collector.report(chat(request_id="whole"))
+    assert collector.client.get("/api/calls/half").status_code == 404
+    assert caplog.records == []
+
+
+def test_a_defect_of_ours_is_answered_and_told(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("llmtoken.payload.parse", broken)
+    assert collector.report(chat()).status_code == 500
+    assert "Exception in ASGI application\n" in [record.message for record in caplog.records]
+
+
 # ── The rest ────────────────────────────────────────────────────────────────────────────
 
 

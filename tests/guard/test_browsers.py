@@ -47,6 +47,18 @@ def test_every_answer_has_the_headers(collector: Collector, path: str) -> None:
     assert "http" not in policy, "nothing comes from elsewhere"
 
 
+@pytest.mark.parametrize(
+    ("content", "status"), [(b'{"request_body": "", "response_body": "", "elapsed_time": 1}', 200), (b"[]", 422)]
+)
+def test_answers_to_reports_have_the_headers(collector: Collector, content: bytes, status: int) -> None:
+    answer = collector.client.post("/api/report", content=content)
+    assert answer.status_code == status
+    assert EVERYWHERE.items() <= dict(answer.headers).items()
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+    assert answer.headers["content-type"] == "application/json"
+
+
 @pytest.mark.parametrize("path", ["/api/calls/x", "/metrics", "/openapi.json"])
 def test_what_is_said_of_calls_is_kept_nowhere(collector: Collector, path: str) -> None:
     assert collector.client.get(path).headers["cache-control"] == "no-store"

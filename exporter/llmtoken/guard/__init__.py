@@ -6,14 +6,19 @@ know routes, reports or storage.
 
 from __future__ import annotations
 
-from llmtoken.guard.browsers import SecurityHeaders, policy
+from llmtoken.guard.browsers import SECURITY_HEADERS, SecurityHeaders, policy
 from llmtoken.guard.connections import Limits, guarded, make_room
-from llmtoken.guard.throttle import Throttle, Throttled, client_of
+from llmtoken.guard.throttle import App, Receive, Scope, Send, Throttle, Throttled, client_of
 from llmtoken.guard.tokens import Tokens
 
 __all__ = [
+    "SECURITY_HEADERS",
+    "App",
     "Limits",
+    "Receive",
+    "Scope",
     "SecurityHeaders",
+    "Send",
     "Throttle",
     "Throttled",
     "Tokens",

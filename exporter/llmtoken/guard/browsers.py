@@ -13,7 +13,7 @@ from llmtoken.guard.throttle import App, Receive, Scope, Send
 
 _NOTHING = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 
-_HEADERS = {
+SECURITY_HEADERS = {
     b"x-content-type-options": b"nosniff",
     b"x-frame-options": b"DENY",
     b"referrer-policy": b"no-referrer",
@@ -21,6 +21,7 @@ _HEADERS = {
     b"cache-control": b"no-store",
     b"content-security-policy": _NOTHING.encode(),
 }
+"""What every answer has, but for those that it sets itself."""
 
 _SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 
@@ -41,7 +42,7 @@ class SecurityHeaders:
             if message["type"] == "http.response.start":
                 headers = list(message.get("headers", ()))
                 said = {name.lower() for name, _ in headers}
-                message["headers"] = headers + [pair for pair in _HEADERS.items() if pair[0] not in said]
+                message["headers"] = headers + [pair for pair in SECURITY_HEADERS.items() if pair[0] not in said]
             await send(message)
 
         await self._app(scope, receive, with_headers)

@@ -10,7 +10,6 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
 
 from llmtoken.errors import (
     LlmtokenError,
@@ -72,23 +71,32 @@ def explain_errors(app: FastAPI) -> None:
     """Answer whatever is raised in the one shape."""
     app.add_exception_handler(LlmtokenError, _on_error)
     app.add_exception_handler(RequestValidationError, _on_wrong_query)
-    app.add_exception_handler(ClientDisconnect, _on_disconnect)
     app.add_exception_handler(HTTPException, _on_http_error)
 
 
-def _failure(error: str, hint: str, status: int, headers: dict[str, str] | None = None) -> Response:
-    return as_json({"status": "error", "error": error, "hint": hint}, status=status, headers=headers)
-
-
-async def _on_error(_: Request, error: Exception) -> Response:
-    assert isinstance(error, LlmtokenError)  # noqa: S101 - what it is registered for
+def refusal(error: LlmtokenError) -> tuple[int, dict[str, str], dict[str, str]]:
+    """What an error of ours answers: status, content, headers."""
     status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
     headers = {}
     if isinstance(error, Unavailable):
         headers["retry-after"] = str(math.ceil(error.retry_after))
     if status == 401:  # noqa: PLR2004
         headers["www-authenticate"] = "Bearer"
-    return _failure(error.message, error.hint, status, headers)
+    return status, _told(error.message, error.hint), headers
+
+
+def _told(error: str, hint: str) -> dict[str, str]:
+    return {"status": "error", "error": error, "hint": hint}
+
+
+def _failure(error: str, hint: str, status: int, headers: dict[str, str] | None = None) -> Response:
+    return as_json(_told(error, hint), status=status, headers=headers)
+
+
+async def _on_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, LlmtokenError)  # noqa: S101 - what it is registered for
+    status, answer, headers = refusal(error)
+    return as_json(answer, status=status, headers=headers)
 
 
 async def _on_wrong_query(_: Request, error: Exception) -> Response:
@@ -97,11 +105,6 @@ async def _on_wrong_query(_: Request, error: Exception) -> Response:
         f"{'.'.join(map(str, each['loc']))}: {each['msg'].removeprefix('Value error, ')}" for each in error.errors()
     )
     return _failure(wrong, _HINT, 422)
-
-
-async def _on_disconnect(_: Request, __: Exception) -> Response:
-    # Nobody is there to read it; the half request is not a report and not a defect of ours.
-    return Response(status_code=400)
 
 
 async def _on_http_error(_: Request, error: Exception) -> Response:

@@ -16,26 +16,24 @@ from fastapi import Depends, FastAPI, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 from starlette.concurrency import run_in_threadpool
+from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
 
-from llmtoken import __version__, audit, landing, payload
+from llmtoken import __version__, audit, landing
 from llmtoken.config import Settings
-from llmtoken.errors import TooLarge
-from llmtoken.guard import Limits, Throttle, Tokens, guarded, make_room, policy
+from llmtoken.guard import App, Limits, Throttle, Tokens, guarded, make_room, policy
 from llmtoken.metrics import Metrics
-from llmtoken.pipeline import Outcome, Pipeline
+from llmtoken.pipeline import Pipeline
 from llmtoken.server import reads
 from llmtoken.server.answers import as_json, explain_errors
 from llmtoken.server.description import EXPOSITION, HEALTHY, READY, Health, Readiness, described
 from llmtoken.server.doors import bearer, shield
+from llmtoken.server.reports import PATH, Reports
 
 log = logging.getLogger(__name__)
 
-_DISCARD = 4
-"""How many times the limit of a request is read and thrown away, so that the sender hears why."""
 
-
-def create_app(settings: Settings, *, clock: Callable[[], float] = time.time) -> FastAPI:
+def create_app(settings: Settings, *, clock: Callable[[], float] = time.time) -> App:
     """Build the collector. Opens (and migrates) the database; raises `DatabaseError` when that fails.
 
     `clock` says, in seconds, how long a report has been missing; it goes on over restarts.
@@ -72,26 +70,12 @@ def create_app(settings: Settings, *, clock: Callable[[], float] = time.time) ->
     app.mount("/docs/assets", StaticFiles(packages=[("fastapi_swagger", "resources")]))
     explain_errors(app)
     shield(app, settings)
-    may_report = bearer(Tokens(lambda: settings.tokens, settings.token_file))
     attempts = Throttle(settings.max_wrong_tokens_per_minute / 60, settings.max_wrong_tokens_per_minute)
     may_read = Depends(bearer(Tokens(lambda: settings.read_tokens, settings.read_token_file), attempts))
     may_scrape = Depends(bearer(Tokens(lambda: settings.metrics_tokens, settings.metrics_token_file), attempts))
 
-    async def report(request: Request) -> Response:
-        await may_report(request)
-        pipeline.refuse_when_full()
-        form = _form(request)
-        data = await _body(request, settings.max_request_bytes)
-        gzipped = request.headers.get("content-encoding", "").strip().lower() == "gzip"
-        ledger = request.headers.get("llmtoken-source")
-        parse = partial(
-            payload.parse, data, form=form, gzipped=gzipped, limit=settings.max_request_bytes, ledger=ledger
-        )
-        outcome = await pipeline.submit(parse, len(data))
-        return _answer_one(outcome) if form == "one" else _answer_lines(outcome)
-
-    # A plain route: what FastAPI does for its own, dependencies and all, costs as much as to read a report.
-    app.add_route("/api/report", report, methods=["POST"])
+    reports = Reports(settings, pipeline)
+    app.router.routes.append(Route(PATH, reports, methods=["POST"]))  # for what other methods are told
     app.include_router(reads.router(store, may_read))
     app.openapi = partial(described, app, settings)  # type: ignore[method-assign]
 
@@ -135,7 +119,7 @@ def create_app(settings: Settings, *, clock: Callable[[], float] = time.time) ->
         return page
 
     app.include_router(landing.router(settings, store, pipeline, metrics))
-    return app
+    return reports.before(app)
 
 
 def run(settings: Settings) -> None:
@@ -169,52 +153,3 @@ def serve(settings: Settings, sockets: list[socket.socket] | None = None) -> Non
         server.run(sockets=sockets)
     if not server.started:
         sys.exit(1)
-
-
-# ── Requests ────────────────────────────────────────────────────────────────────────────
-
-
-def _form(request: Request) -> payload.Form:
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    return "lines" if media_type in ("application/x-ndjson", "application/jsonl", "application/ndjson") else "one"
-
-
-async def _body(request: Request, limit: int) -> bytes:
-    """The request's body. Raises `TooLarge`, after reading on a while so that the sender hears it."""
-    declared = int(request.headers.get("content-length") or 0)
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > limit or declared > limit:
-            chunks.clear()
-            if size > limit * _DISCARD:
-                break
-        else:
-            chunks.append(chunk)
-    if size > limit:
-        raise TooLarge(
-            f"The request is larger than {limit} bytes",
-            hint="send smaller batches, or raise LLMTOKEN_MAX_REQUEST_BYTES",
-        )
-    return b"".join(chunks)
-
-
-# ── Answers ─────────────────────────────────────────────────────────────────────────────
-
-
-def _answer_one(outcome: Outcome) -> Response:
-    call = outcome.stored[0] or outcome.readings[0].record.call
-    # `tps` keeps the seed's meaning: all tokens over the whole time.
-    tps = call.total_tokens / call.duration if call.total_tokens is not None and call.duration else None
-    return as_json({"status": "ok", "request_id": call.request_id, "total_tokens": call.total_tokens, "tps": tps})
-
-
-def _answer_lines(outcome: Outcome) -> Response:
-    rejected = [{"line": refused.line, "error": refused.error} for refused in outcome.rejected]
-    if not outcome.readings and (rejected or not outcome.told):
-        error = {"error": "No line holds a usable report", "hint": "send one JSON object a line: docs/report.md"}
-        return as_json({"status": "error", **error, "rejected": rejected}, status=400)
-    accepted = sum(call is not None for call in outcome.stored)
-    duplicates = len(outcome.stored) - accepted
-    return as_json({"status": "ok", "accepted": accepted, "duplicates": duplicates, "rejected": rejected})

@@ -12,29 +12,34 @@ from llmtoken.guard import SecurityHeaders, Throttle, Throttled, Tokens, client_
 
 
 def shield(app: FastAPI, settings: Settings) -> None:
-    """Put rates and security headers before all routes; the last one added is the first."""
+    """Put rates and security headers before all routes but that of reports; the last one added is the first."""
     requests = Throttle(settings.max_requests_per_second, 4 * settings.max_requests_per_second)
-    app.add_middleware(Throttled, throttle=requests, but=("/api/report", "/health"))
+    app.add_middleware(Throttled, throttle=requests, but=("/health",))
     app.add_middleware(SecurityHeaders)
 
 
-def bearer(tokens: Tokens, attempts: Throttle | None = None) -> Callable[[Request], Awaitable[None]]:
+def admit(tokens: Tokens, authorization: str) -> None:
+    """Let pass who shows one of `tokens`, or everybody when there are none. Raises `Unauthorized`."""
+    scheme, _, given = authorization.partition(" ")
+    if tokens.required and not (tokens.admit(given.strip()) and scheme.lower() == "bearer"):
+        raise Unauthorized("A valid token is needed", hint="send Authorization: Bearer with the right token")
+
+
+def bearer(tokens: Tokens, attempts: Throttle) -> Callable[[Request], Awaitable[None]]:
     """A dependency that lets a request pass with one of `tokens`, or always when there are none.
 
-    Who has shown too many wrong ones isn't heard for a while, not even with a right one. Not so
-    without `attempts`: a plugin with an old token mustn't keep others at its address from reporting.
+    Who has shown too many wrong ones isn't heard for a while, not even with a right one. Not so where
+    reports come in: a plugin with an old token mustn't keep others at its address from reporting.
     """
 
     async def check(request: Request) -> None:
-        if not tokens.required:
-            return
         client = client_of(request.scope)
-        if attempts is not None and (wait := attempts.wait(client)):
+        if tokens.required and (wait := attempts.wait(client)):
             raise TooOften("Too many wrong tokens", hint="come again after Retry-After", retry_after=wait)
-        scheme, _, given = request.headers.get("authorization", "").partition(" ")
-        if not (tokens.admit(given.strip()) and scheme.lower() == "bearer"):
-            if attempts is not None:
-                attempts.take(client)
-            raise Unauthorized("A valid token is needed", hint="send Authorization: Bearer with the right token")
+        try:
+            admit(tokens, request.headers.get("authorization", ""))
+        except Unauthorized:
+            attempts.take(client)
+            raise
 
     return check
