@@ -99,6 +99,18 @@ def test_a_byte_now_and_then_does_not_prolong_a_body(tmp_path: Path) -> None:
         assert time.monotonic() - began < 20
 
 
+def test_the_next_request_on_a_connection_has_a_time_of_its_own(tmp_path: Path) -> None:
+    body = b'{"request_body": "{}", "response_body": "{}", "elapsed_time": 1}'
+    whole = HEAD + b"content-length: %d\r\n\r\n" % len(body) + body
+    with serving(tmp_path, Limits(head_seconds=0.3, body_seconds=600)) as (_, port), ExitStack() as stack:
+        connection = connect(stack, port)
+        for _ in range(3):
+            connection.sendall(whole)
+            assert connection.recv(4096).startswith(b"HTTP/1.1 200 OK")
+        connection.sendall(HEAD)
+        assert connection.recv(4096).startswith(b"HTTP/1.1 408"), "though a body's longer time was running"
+
+
 def test_a_body_that_keeps_coming_may_take_as_long_as_it_takes(tmp_path: Path) -> None:
     limits = Limits(body_seconds=0.2, body_bytes=100)
     body = b'{"request_body": "{}", "response_body": "{}", "elapsed_time": 1}' + b" " * 20_000

@@ -16,6 +16,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from llmtoken.guard.outgoing import AtOnce
 from llmtoken.guard.throttle import network
 
 log = logging.getLogger(__name__)
@@ -110,10 +111,18 @@ class _House:
 
 
 class _Guarded(HttpToolsProtocol):
+    """Every request has a deadline for its head, then for each piece of its body.
+
+    Requests set it and take it back without a timer each: the one that is running looks, when it rings, whether there
+    is a deadline now and when, and rings again then.
+    """
+
     house: _House
     house_client = ""
     _inside = False
     _timer: asyncio.TimerHandle | None = None
+    _deadline: float | None = None
+    _body = False
     _body_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -124,22 +133,21 @@ class _Guarded(HttpToolsProtocol):
             log.debug("A connection of %s is refused: there are too many", self.house_client)
             transport.abort()
             return
+        self.transport = AtOnce(transport, self.loop)  # type: ignore[assignment]
         self.house.waits(self)
-        self._arm(self.house.limits.head_seconds, self._head_is_late)
+        self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._disarm()
         self._left()
         super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._arm(self.house.limits.head_seconds, self._head_is_late)
+        self._expect_head()
 
     def on_headers_complete(self) -> None:
         super().on_headers_complete()
-        self._body_bytes = 0
-        self._arm(self.house.limits.body_seconds, self._look_at_body)
+        self._expect_body()
 
     def on_body(self, body: bytes) -> None:
         self._body_bytes += len(body)
@@ -147,7 +155,7 @@ class _Guarded(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
-        self._disarm()
+        self._deadline = None
         self.house.works(self)
 
     def on_response_complete(self) -> None:
@@ -158,7 +166,6 @@ class _Guarded(HttpToolsProtocol):
     def cut(self, why: str, *, politely: bool) -> None:
         """End the connection, and its place is free at once."""
         log.debug("A connection of %s is cut: %s", self.house_client, why)
-        self._disarm()
         self._left()
         if self.transport.is_closing():
             return
@@ -169,26 +176,43 @@ class _Guarded(HttpToolsProtocol):
             self.transport.abort()
 
     def _left(self) -> None:
+        self._deadline = None
+        if self._timer is not None:
+            self._timer.cancel()
         if self._inside:
             self._inside = False
             self.house.leave(self)
 
-    def _head_is_late(self) -> None:
-        self.cut("its request has not come in time", politely=True)
+    # ── Deadlines ───────────────────────────────────────────────────────────────────────
 
-    def _look_at_body(self) -> None:
-        if self._body_bytes < self.house.limits.body_bytes and not self.flow.read_paused:
-            self.cut("its request's body comes too slowly", politely=False)
-            return
-        self._body_bytes = 0
-        self._arm(self.house.limits.body_seconds, self._look_at_body)
+    def _expect_head(self) -> None:
+        self._body = False
+        self._expect(self.house.limits.head_seconds)
 
-    def _arm(self, seconds: float, then: Any) -> None:
-        self._disarm()
+    def _expect_body(self) -> None:
+        self._body, self._body_bytes = True, 0
+        self._expect(self.house.limits.body_seconds)
+
+    def _expect(self, seconds: float) -> None:
         if self._inside:
-            self._timer = self.loop.call_later(seconds, then)
+            self._deadline = self.loop.time() + seconds
+            if self._timer is None or self._timer.when() > self._deadline:
+                self._rings_at(self._deadline)
 
-    def _disarm(self) -> None:
+    def _rings_at(self, when: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
+        self._timer = self.loop.call_at(when, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        if self._deadline is None:
+            return
+        if self._deadline > self.loop.time():
+            self._rings_at(self._deadline)
+        elif not self._body:
+            self.cut("its request has not come in time", politely=True)
+        elif self._body_bytes < self.house.limits.body_bytes and not self.flow.read_paused:
+            self.cut("its request's body comes too slowly", politely=False)
+        else:
+            self._expect_body()
