@@ -116,6 +116,43 @@ def test_what_gathers_during_a_commit_is_committed_together(database: str, monke
         assert bench.groups == [1, 20]
 
 
+def test_reports_that_come_close_together_wait_for_each_other(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(bench: Bench) -> None:
+        await gather_during_a_commit(bench)
+        one = asyncio.create_task(bench.submit("one"))
+        await asyncio.to_thread(
+            wait_for, lambda: bench.pipeline.waiting_reports and not bench.pipeline._to_read.qsize()
+        )
+        await asyncio.gather(one, *(bench.submit(f"more-{n}") for n in range(4)))
+
+    monkeypatch.setattr(pipeline_module, "_PACE", 2.0)
+    with running(database, monkeypatch) as bench:
+        asyncio.run(scenario(bench))
+        assert bench.groups == [1, 20, 5]
+
+
+def test_who_comes_alone_waits_for_nobody(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(bench: Bench) -> None:
+        for number in range(5):
+            await asyncio.wait_for(bench.submit(f"r{number}"), 60)
+
+    monkeypatch.setattr(pipeline_module, "_PACE", 3600.0)
+    with running(database, monkeypatch) as bench:
+        asyncio.run(scenario(bench))
+        assert bench.groups == [1] * 5
+
+
+def test_a_group_that_is_worth_a_commit_waits_for_nobody(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(bench: Bench) -> None:
+        await gather_during_a_commit(bench)
+        await asyncio.wait_for(bench.submit(*(f"r{number}" for number in range(16))), 60)
+
+    monkeypatch.setattr(pipeline_module, "_PACE", 3600.0)
+    with running(database, monkeypatch) as bench:
+        asyncio.run(scenario(bench))
+        assert bench.groups == [1, 20, 16]
+
+
 def test_a_group_stays_within_the_size_of_a_transaction(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with running(database, monkeypatch, commit_reports=8) as bench:
         asyncio.run(gather_during_a_commit(bench))
