@@ -9,14 +9,13 @@ from contextlib import contextmanager
 import pytest
 
 from llmtoken import audit, config
-from llmtoken import pipeline as pipeline_module
 from llmtoken.audit import Audit
 from llmtoken.call import Call, Record
 from llmtoken.errors import NotJSON, QueueFull, StorageUnavailable
 from llmtoken.ledger import Told
 from llmtoken.metrics import Metrics
 from llmtoken.payload import Content
-from llmtoken.pipeline import Outcome, Pipeline
+from llmtoken.pipeline import Outcome, Pipeline, line
 from llmtoken.reading import Reading
 from llmtoken.report import Rejected, Report, Source
 from llmtoken.totals import Labeller
@@ -125,7 +124,7 @@ def test_reports_that_come_close_together_wait_for_each_other(database: str, mon
         )
         await asyncio.gather(one, *(bench.submit(f"more-{n}") for n in range(4)))
 
-    monkeypatch.setattr(pipeline_module, "_PACE", 2.0)
+    monkeypatch.setattr(line, "_PACE", 2.0)
     with running(database, monkeypatch) as bench:
         asyncio.run(scenario(bench))
         assert bench.groups == [1, 20, 5]
@@ -136,7 +135,7 @@ def test_who_comes_alone_waits_for_nobody(database: str, monkeypatch: pytest.Mon
         for number in range(5):
             await asyncio.wait_for(bench.submit(f"r{number}"), 60)
 
-    monkeypatch.setattr(pipeline_module, "_PACE", 3600.0)
+    monkeypatch.setattr(line, "_PACE", 3600.0)
     with running(database, monkeypatch) as bench:
         asyncio.run(scenario(bench))
         assert bench.groups == [1] * 5
@@ -147,7 +146,7 @@ def test_a_group_that_is_worth_a_commit_waits_for_nobody(database: str, monkeypa
         await gather_during_a_commit(bench)
         await asyncio.wait_for(bench.submit(*(f"r{number}" for number in range(16))), 60)
 
-    monkeypatch.setattr(pipeline_module, "_PACE", 3600.0)
+    monkeypatch.setattr(line, "_PACE", 3600.0)
     with running(database, monkeypatch) as bench:
         asyncio.run(scenario(bench))
         assert bench.groups == [1, 20, 16]
@@ -371,7 +370,7 @@ def test_tables_are_loaded_at_the_start_while_another_worker_reads(
         loading.set()
         assert go_on.wait(30)
 
-    monkeypatch.setattr(pipeline_module, "warm_up", warm_up)
+    monkeypatch.setattr(line, "warm_up", warm_up)
     with running(database, monkeypatch, workers=2) as bench:
         try:
             assert loading.wait(30)

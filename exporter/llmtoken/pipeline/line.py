@@ -1,13 +1,9 @@
-"""The pipeline: bounded queue → reading in worker threads → one commit for many → metrics → answer.
+"""The threads of the pipeline, the queues between them and their bounds.
 
-Owns waiting, back-pressure and the order in which things happen. A payload is answered
-only after its rows are committed, so an acknowledgement is a promise. Must not know HTTP,
-SQL or OpenTelemetry.
-
-Threads: `workers` readers take payloads off one queue; one writer takes what they have
-read and commits everything that is waiting at once. While a commit is under way the next
-group gathers by itself, so the group grows with the load. Only small groups wait for a moment,
-and only where several payloads come at once: a transaction costs as much as a dozen reports.
+`workers` readers take payloads off one queue; one writer takes what they have read and commits
+everything that is waiting at once. While a commit is under way the next group gathers by
+itself, so the group grows with the load. Only small groups wait for a moment, and only where
+several payloads come at once: a transaction costs as much as a dozen reports.
 """
 
 from __future__ import annotations
@@ -18,19 +14,17 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 
 from llmtoken.audit import Audit, Check, Indexer, Pruner, Rules
 from llmtoken.call import Call
 from llmtoken.config import Settings
 from llmtoken.count import Calibration, Counter, TokenizerFiles
-from llmtoken.errors import LlmtokenError, QueueFull, StorageUnavailable, tell
-from llmtoken.ledger import Told
+from llmtoken.errors import QueueFull, StorageUnavailable, tell
 from llmtoken.metrics import Metrics
 from llmtoken.payload import Content
-from llmtoken.reading import PROBLEMS, Reading, read, warm_up
-from llmtoken.redact import Redactor
-from llmtoken.report import Rejected, Source
+from llmtoken.pipeline.job import Job, Outcome, Result, answer
+from llmtoken.pipeline.reader import Reader
+from llmtoken.reading import Reading, warm_up
 
 log = logging.getLogger(__name__)
 
@@ -41,39 +35,6 @@ _PACE = 0.01
 """Seconds from one commit of few reports to the next."""
 _FEW = 16
 """Reports that are worth a transaction at once."""
-
-_LEDGER = "ledger"
-"""The problem of a ledger that can't be read."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of a payload: its readings, each one's call as stored (`None`: it was there), the lines refused.
-
-    `told` says whether its sender's ledger came along and was taken.
-    """
-
-    readings: Sequence[Reading]
-    stored: Sequence[Call | None]
-    rejected: Sequence[Rejected]
-    told: bool = False
-
-
-@dataclass(slots=True)
-class _Job:
-    """A payload on its way through: `reports` and `size` are what it takes of the queue's bounds."""
-
-    parse: Callable[[], Content]
-    size: int
-    answer: asyncio.Future[Outcome]
-    loop: asyncio.AbstractEventLoop
-    reports: int = 1
-    readings: list[Reading] = field(default_factory=list)
-    rejected: Sequence[Rejected] = ()
-    ledger: Source | None = None
-
-
-_Result = tuple[_Job, Outcome | Exception]
 
 
 class Pipeline:
@@ -86,14 +47,13 @@ class Pipeline:
         self._calibration = Calibration(audit.lessons())
         tokenizers = TokenizerFiles(settings.tokenizers)
         self._counter = Counter(tokenizers, self._calibration)
-        key = settings.redact_key
-        self._redactor = Redactor(settings.redact, settings.redact_patterns, key.get_secret_value() if key else "")
+        self._reader = Reader(settings, metrics, self._counter)
         self._lock = threading.Lock()
         self._waiting_reports = 0
         self._waiting_bytes = 0
         self._stopping = False
-        self._to_read: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._to_write: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._to_read: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._to_write: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._readers = [
             threading.Thread(target=self._read_jobs, args=(n == 0,), name=f"reader-{n}", daemon=True)
             for n in range(settings.workers)
@@ -119,9 +79,6 @@ class Pipeline:
             unbalanced=self._check.unbalanced,
             tokenizer_failures=lambda: tokenizers.failures,
         )
-        for problem in (*PROBLEMS, _LEDGER):
-            metrics.parse_failures(problem, 0)  # shown at 0, so that the first one is an increase
-        metrics.redacted(dict.fromkeys(self._redactor.rules, 0), failures=0)
 
     def _losses(self) -> Mapping[tuple[str, str], int]:
         self._audit.settle()
@@ -182,7 +139,7 @@ class Pipeline:
         """
         self.refuse_when_full()
         loop = asyncio.get_running_loop()
-        job = _Job(parse, size, loop.create_future(), loop)
+        job = Job(parse, size, loop.create_future(), loop)
         self._reserve(job.reports, job.size)
         self._to_read.put(job)
         return await job.answer
@@ -200,29 +157,13 @@ class Pipeline:
         if first:
             warm_up(self._settings)
         while (job := self._to_read.get()) is not None:
-            try:
-                content = job.parse()
-                self._resize(job, len(content.reports), content.size)
-                job.rejected, job.ledger = content.rejected, content.ledger
-                if content.ledger_problem is not None:
-                    log.warning("A plugin's ledger is ignored: %s", content.ledger_problem)
-                    self._metrics.parse_failures(_LEDGER)
-                job.readings = [
-                    read(report, self._settings, self._counter, self._redactor) for report in content.reports
-                ]
-            except LlmtokenError as error:
-                self._metrics.reports(rejected=1)
-                self._finish([(job, error)])
-            except Exception as error:  # noqa: BLE001 - told
-                tell(log, error, "A payload could not be read")
-                self._metrics.parse_failures("defect")
-                self._finish([(job, error)])
+            reports, size = job.reports, job.size
+            result = self._reader.read(job)
+            self._reserve(job.reports - reports, job.size - size)  # a payload weighs what it holds once it is unpacked
+            if result is None:
+                self._to_write.put(job)
             else:
-                self._metrics.reports(rejected=len(job.rejected))
-                if job.readings or job.ledger is not None:
-                    self._to_write.put(job)
-                else:
-                    self._finish([(job, _outcome(job, []))])
+                self._finish([(job, result)])
 
     # ── Writer ──────────────────────────────────────────────────────────────────────────
 
@@ -243,40 +184,41 @@ class Pipeline:
                 self._keep_lessons(least=_LESSONS)
         self._keep_lessons(least=1)
 
-    def _next_group(self) -> list[_Job] | None:
-        """Wait for a job, then take all that are waiting, up to the size of a transaction."""
-        job = self._to_write.get()
-        if job is None:
-            return None
-        self._let_gather(job)
-        group, reports = [job], len(job.readings)
+    def _next_group(self) -> list[Job] | None:
+        """Wait for a job, then take all that are waiting, up to the size of a transaction; `None` at the end."""
+        group: list[Job] = []
+        reports = 0
         while reports < self._settings.commit_reports:
             try:
-                job = self._to_write.get_nowait()
+                job = self._to_write.get(block=not group)
             except queue.Empty:
                 break
             if job is None:
+                if not group:
+                    return None
                 self._to_write.put(None)
                 break
+            if not group:
+                self._let_gather(job)
             group.append(job)
             reports += len(job.readings)
         self._grouped_at, self._several = time.monotonic(), len(group) > 1
         return group
 
-    def _let_gather(self, job: _Job) -> None:
+    def _let_gather(self, first: Job) -> None:
         """Keep the pace, so that others join; not where nobody does, nor where it is worth a commit already."""
-        if self._several and len(job.readings) + self._to_write.qsize() < _FEW:
+        if self._several and len(first.readings) + self._to_write.qsize() < _FEW:
             time.sleep(max(self._grouped_at + _PACE - time.monotonic(), 0))
 
-    def _commit(self, group: Sequence[_Job]) -> None:
+    def _commit(self, group: Sequence[Job]) -> None:
         readings = [reading for job in group for reading in job.readings]
         began = time.monotonic()
-        told = [told for job in group if (told := _told(job)) is not None]
+        told = [told for job in group if (told := job.told()) is not None]
         stored = self._audit.write([reading.record for reading in readings], self._metrics.labels, told)
         self._metrics.committed(time.monotonic() - began, sum(call is not None for call in stored))
         self._count(readings, stored)
         marks = iter(stored)
-        self._finish((job, _outcome(job, [next(marks) for _ in job.readings])) for job in group)
+        self._finish((job, job.outcome([next(marks) for _ in job.readings])) for job in group)
 
     def _count(self, readings: Sequence[Reading], stored: Sequence[Call | None]) -> None:
         """Note what is new as it was stored; its tokens and costs were counted by the commit itself."""
@@ -308,33 +250,8 @@ class Pipeline:
             self._waiting_reports += reports
             self._waiting_bytes += size
 
-    def _resize(self, job: _Job, reports: int, size: int) -> None:
-        """A payload weighs what it holds once it is unpacked."""
-        self._reserve(reports - job.reports, size - job.size)
-        job.reports, job.size = reports, size
-
-    def _finish(self, results: Iterable[_Result]) -> None:
+    def _finish(self, results: Iterable[Result]) -> None:
         """Answer jobs; the event loop is woken once for all of them, which costs more than an answer."""
         finished = list(results)
         self._reserve(-sum(job.reports for job, _ in finished), -sum(job.size for job, _ in finished))
-        finished[0][0].loop.call_soon_threadsafe(_answer, finished)
-
-
-def _told(job: _Job) -> Told | None:
-    """What a payload's sender says of itself, if it is a plugin of ours."""
-    sources = [reading.report.source for reading in job.readings if reading.report.source is not None]
-    return (sources, job.ledger) if sources or job.ledger is not None else None
-
-
-def _outcome(job: _Job, stored: Sequence[Call | None]) -> Outcome:
-    return Outcome(job.readings, stored, job.rejected, told=job.ledger is not None)
-
-
-def _answer(finished: Sequence[_Result]) -> None:
-    for job, result in finished:
-        if job.answer.cancelled():  # the client left; its rows are committed all the same
-            continue
-        if isinstance(result, Exception):
-            job.answer.set_exception(result)
-        else:
-            job.answer.set_result(result)
+        finished[0][0].loop.call_soon_threadsafe(answer, finished)
