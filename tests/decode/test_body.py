@@ -7,9 +7,13 @@ import gzip
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from llmtoken.decode import body as body_module
+from llmtoken.decode import decode
 from llmtoken.exchange import Event
+from llmtoken.report import Report
 from support.captured import message, reply, request
 
 OBJECT = b'{"id": "x", "usage": {"total_tokens": 3}}'
@@ -199,6 +203,68 @@ def test_an_endless_form_is_a_problem() -> None:
 def test_a_cut_form_is_told() -> None:
     body = request(FORM[:-9], "multipart/form-data; boundary=b", cut=True)
     assert (body.truncated, body.problems) == (True, ())
+
+
+# ── Captured as text, or in base64 ──────────────────────────────────────────────────────
+
+PARTS = [
+    '{"a": 1}',
+    '{"a": "Grüße"}',
+    "{",
+    "}",
+    "[",
+    "]",
+    '"',
+    "\n",
+    "\r\n",
+    " ",
+    ",",
+    ":",
+    '"a"',
+    "1",
+    "NaN",
+    "data: ",
+    "\\ud800",
+]
+LABELS = ["", JSON, SSE, "application/json; charset=utf-16", "application/x-ndjson", "text/html", "nonsense"]
+
+
+@given(
+    text=st.lists(st.sampled_from(PARTS), max_size=9).map("".join) | st.text(max_size=20),
+    content_type=st.sampled_from(LABELS),
+    coding=st.sampled_from(["", "gzip", "identity", "dcb"]),
+    limit=st.sampled_from([8, 40, 4 * 1024 * 1024]),
+    cut=st.booleans(),
+)
+def test_a_body_is_the_same_however_it_was_captured(
+    text: str, content_type: str, coding: str, limit: int, *, cut: bool
+) -> None:
+    """Most are text, plain JSON and whole, and are read a shorter way."""
+    headers = {"content-type": content_type, "content-encoding": coding} if coding else {"content-type": content_type}
+    report = Report(
+        request_body=text,
+        response_body=text,
+        elapsed_time=1.0,
+        request_headers=headers,
+        response_headers=headers,
+        request_truncated=cut,
+        response_truncated=cut,
+    )
+    found = decode(report, max_body_bytes=limit)
+    wire = text.encode()
+    assert found.request == request(wire, content_type, coding, limit=limit, cut=cut)
+    assert found.response == reply(wire, content_type, coding, limit=limit, cut=cut)
+
+
+def test_half_a_character_in_a_report_made_by_hand_is_damage_and_no_defect() -> None:
+    found = decode(Report(request_body='{"a": "\ud800"}', response_body="", elapsed_time=1.0), max_body_bytes=1000)
+    assert (found.request.json, found.request.problems) == ({"a": "\ufffd\ufffd\ufffd"}, ())
+
+
+def test_plain_json_is_not_asked_for_its_coding(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("llmtoken.decode.content.decoded", None)
+    found = decode(Report(request_body='{"a": 1}', response_body='{"b": 2}', elapsed_time=1.0), max_body_bytes=1000)
+    assert (found.request.json, found.response.json) == ({"a": 1}, {"b": 2})
 
 
 # ── Cut and damaged ─────────────────────────────────────────────────────────────────────

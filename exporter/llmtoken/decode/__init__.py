@@ -61,4 +61,7 @@ def decode(report: Report, *, max_body_bytes: int) -> Exchange:
 
 
 def _lower(headers: dict[str, str]) -> dict[str, str]:
-    return {name.lower(): value for name, value in headers.items()}
+    for name in headers:
+        if not name.islower():
+            return {name.lower(): value for name, value in headers.items()}
+    return headers  # as our plugin sends them

@@ -22,6 +22,8 @@ Side = Literal["request", "response"]
 
 BIG = 1024 * 1024
 """Bytes from which on a body is weighed before it is parsed."""
+BRIEF = BIG // 4
+"""Characters that are surely no more bytes than that."""
 MAX_CONTAINERS = 1_000_000
 MAX_VALUES = 4_000_000
 """Objects and arrays, and values, in one body: `[[],[],…` makes thirty times its size in memory."""
@@ -43,6 +45,8 @@ class _MediaType(NamedTuple):
     name: str = ""
     charset: str = ""
     boundary: str | None = None
+    leaves_open: bool = True
+    """Whether what is a JSON object by its look is one: neither a stream nor another character set is named."""
 
     @property
     def is_json(self) -> bool:
@@ -66,11 +70,14 @@ class _Framed(NamedTuple):
 def read(report: Report, side: Side, headers: Mapping[str, str], *, limit: int) -> Body:
     """Read one of a report's bodies. `headers` are its own, in lower case; `limit` is in bytes."""
     if side == "request":
-        captured, is_base64 = report.request_body, report.request_body_encoding == "base64"
-        wire, truncated = report.request_content(), bool(report.request_truncated)
+        captured, encoding = report.request_body, report.request_body_encoding
+        truncated = bool(report.request_truncated)
     else:
-        captured, is_base64 = report.response_body, report.response_body_encoding == "base64"
-        wire, truncated = report.response_content(), bool(report.response_truncated)
+        captured, encoding = report.response_body, report.response_body_encoding
+        truncated = bool(report.response_truncated)
+    if encoding == "text" and not truncated and (body := _plain_object(captured, headers, limit)) is not None:
+        return body
+    wire = report.request_content() if side == "request" else report.response_content()
     if not wire:
         return Body(truncated=truncated)
     plain = content.decoded(wire, headers.get("content-encoding", ""), limit=limit)
@@ -87,7 +94,7 @@ def read(report: Report, side: Side, headers: Mapping[str, str], *, limit: int) 
     if framed.cut and not cut:
         problems.add(f"{side}_json")
     cut = cut or framed.cut or framed.frames.cut
-    if data is wire and framed.opaque == is_base64:
+    if data is wire and framed.opaque == (encoding == "base64"):
         text = captured
     elif framed.opaque:
         text = base64.b64encode(data).decode()
@@ -104,6 +111,18 @@ def read(report: Report, side: Side, headers: Mapping[str, str], *, limit: int) 
         truncated=cut,
         problems=tuple(sorted(problems)),
     )
+
+
+def _plain_object(captured: str, headers: Mapping[str, str], limit: int) -> Body | None:
+    """The body of most calls, read the short way: an object of strict JSON, captured as text. Else `None`."""
+    if captured[:1] != "{" or len(captured) > BRIEF or len(captured) > limit // 4 or "content-encoding" in headers:
+        return None
+    if not _media_type(headers.get("content-type", "")).leaves_open:
+        return None
+    try:
+        return Body(framing="json", text=captured, json=values.fast(captured))
+    except (*values.NOT_STRICT, UnicodeEncodeError):
+        return None
 
 
 def _framed(data: bytes, media_type: _MediaType, side: Side, *, on_wire: bool, cut: bool) -> _Framed:
@@ -212,4 +231,6 @@ def _media_type(header: str) -> _MediaType:
     name = header.partition(";")[0].strip().lower()
     parameters = {match[1].lower(): match[2] or match[3] or "" for match in _PARAMETER.finditer(header)}
     boundary = parameters.get("boundary") if name == "multipart/form-data" else None
-    return _MediaType(name, parameters.get("charset", ""), boundary)
+    named = parameters.get("charset", "")
+    leaves_open = name != _SSE and name not in _NDJSON and named.lower() in ("", "utf-8")
+    return _MediaType(name, named, boundary, leaves_open)

@@ -89,7 +89,7 @@ def _events(
 
 def _lines(data: bytes) -> tuple[list[bytes], set[str]]:
     """The lines with their ends, not too many of them."""
-    if data.count(b"\n") + data.count(b"\r") <= MAX_LINES:
+    if len(data) <= MAX_LINES or data.count(b"\n") + data.count(b"\r") <= MAX_LINES:
         return data.splitlines(keepends=True), set()
     last = next(islice(_LINE_END.finditer(data), MAX_LINES // 2, None))
     return data[: last.end()].splitlines(keepends=True), {"too_large"}
