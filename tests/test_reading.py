@@ -6,16 +6,23 @@ import base64
 import gzip
 import json
 import logging
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 import pytest
 
 from llmtoken import config, reading
+from llmtoken.call import Record
 from llmtoken.count import Calibration, Counter, encodings
+from llmtoken.exchange import Exchange
+from llmtoken.redact import Redacted, Redactor
 from llmtoken.report import Report
 from support.canary import CANARY
+from support.planted import SHAPES
 
 SETTINGS = config.load()
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
 
 def report(usage: dict[str, int] | None = None, **fields: Any) -> Report:
@@ -87,6 +94,57 @@ def test_what_warms_up_is_read_to_the_end() -> None:
 def test_a_report_without_an_id_gets_one_that_grows_with_time() -> None:
     ids = [reading.read(report(request_id=None), SETTINGS).record.call.request_id for _ in range(50)]
     assert ids == sorted(set(ids))
+
+
+# ── Several at once ─────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("group", [1, 500, 1_000_000])
+def test_several_are_read_as_each_by_itself(group: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "GROUP", group)
+    redactor = Redactor(("secrets",), {})
+    reports = [
+        report(USAGE, request_id=f"r{number}", timestamp=NOW, consumer=who)
+        for number, who in enumerate(["a", "b", SHAPES["openai_key"][0], "c"])
+    ]
+    found = reading.read_all(reports, SETTINGS, Counter(), redactor)
+    assert found == [reading.read(one, SETTINGS, redactor=redactor) for one in reports]
+    assert [dict(one.redactions) for one in found] == [{}, {}, {"openai_key": 1}, {}]
+    assert reading.read_all([], SETTINGS, Counter(), redactor) == []
+
+
+def test_bodies_that_are_large_together_are_not_held_unpacked_all_at_once() -> None:
+    groups: list[int] = []
+
+    class Noting(Redactor):
+        def redact_all(self, given: Sequence[tuple[Record, Exchange | None]]) -> list[Redacted]:
+            groups.append(len(given))
+            return super().redact_all(given)
+
+    large = packed({"said": "x" * reading.GROUP})
+    assert len(large["response_body"]) < 1000
+    reports = [report(), report(**large), report(**large), report(), report()]
+    reading.read_all(reports, SETTINGS, Counter(), Noting(("secrets",), {}))
+    assert groups == [2, 1, 2]
+
+
+def test_a_report_that_breaks_the_reader_breaks_none_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    decode = reading.decode.decode
+
+    def broken(one: Report, **bounds: int) -> Exchange:
+        if one.request_id == "r1":
+            raise RuntimeError("a defect")
+        return decode(one, **bounds)
+
+    monkeypatch.setattr("llmtoken.decode.decode", broken)
+    reports = [report(USAGE, request_id=f"r{number}") for number in range(3)]
+    found = reading.read_all(reports, SETTINGS, Counter(), Redactor(("secrets",), {}))
+    assert [one.problems for one in found] == [(), ("defect",), ()]
+    assert [one.unredacted for one in found] == [False, True, False]
+    assert [one.record.call.request_id for one in found] == ["r0", "r1", "r2"]
+
+
+# ── What is kept ────────────────────────────────────────────────────────────────────────
 
 
 def packed(reply: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 
@@ -24,7 +24,7 @@ from llmtoken.count import Comparison, Counter
 from llmtoken.errors import tell
 from llmtoken.exchange import Exchange
 from llmtoken.inference import Extraction, Inference
-from llmtoken.redact import Redactor
+from llmtoken.redact import Redacted, Redactor
 from llmtoken.report import Report
 
 log = logging.getLogger(__name__)
@@ -38,6 +38,10 @@ PROBLEMS = (
     }
 )
 """What can be wrong with an exchange, and what it means. The names are a metric's label."""
+
+
+GROUP = 64 * 1024
+"""Characters of bodies from which on those read so far are redacted, because until then they are held unpacked."""
 
 
 class Reading(msgspec.Struct, frozen=True):
@@ -66,27 +70,54 @@ def read(
     `counter` is what counts where usage is missing: one that has learned from this deployment's
     traffic, or else one that has not. Without a `redactor` nothing is redacted.
     """
-    counter = counter or Counter()
-    received = received or datetime.now(UTC)
+    reading, exchange = _unredacted(report, settings, counter or Counter(), received or datetime.now(UTC))
+    return reading if redactor is None else _redacted(reading, redactor.redact(reading.record, exchange))
+
+
+def read_all(
+    reports: Iterable[Report], settings: Settings, counter: Counter, redactor: Redactor | None = None
+) -> list[Reading]:
+    """As `read`, of several that came together."""
+    received = datetime.now(UTC)
+    readings: list[Reading] = []
+    group: list[tuple[Reading, Exchange | None]] = []
+    size = 0
+    for report in reports:
+        reading, exchange = _unredacted(report, settings, counter, received)
+        group.append((reading, exchange))
+        if exchange is not None:
+            size += len(exchange.request.text) + len(exchange.response.text)
+        if size > GROUP:
+            readings += _all_redacted(group, redactor)
+            group, size = [], 0
+    readings += _all_redacted(group, redactor)
+    return readings
+
+
+def _all_redacted(group: Sequence[tuple[Reading, Exchange | None]], redactor: Redactor | None) -> Iterator[Reading]:
+    if redactor is None:
+        return (reading for reading, _ in group)
+    found = redactor.redact_all([(reading.record, exchange) for reading, exchange in group])
+    return (_redacted(reading, one) for (reading, _), one in zip(group, found, strict=True))
+
+
+def _unredacted(
+    report: Report, settings: Settings, counter: Counter, received: datetime
+) -> tuple[Reading, Exchange | None]:
     request_id = report.request_id or _fresh_id()
     try:
-        reading, exchange = _read(report, settings, counter, request_id, received)
+        return _read(report, settings, counter, request_id, received)
     except Exception as error:  # noqa: BLE001 - told
         # The report was valid, so it must be kept whatever we got wrong; the caller counts `defect`.
         tell(log, error, "Could not read report %s", request_id)
         bare = call.build(report, Inference(), request_id=request_id, received=received)
         keep = _keeps_bodies(report, settings)
-        exchange = None
-        reading = Reading(
-            report,
-            Record(
-                call=bare,
-                request_body=report.request_body if keep else None,
-                response_body=report.response_body if keep else None,
-            ),
-            ("defect",),
+        record = Record(
+            call=bare,
+            request_body=report.request_body if keep else None,
+            response_body=report.response_body if keep else None,
         )
-    return reading if redactor is None else _redacted(reading, exchange, redactor)
+        return Reading(report, record, ("defect",)), None
 
 
 def _fresh_id() -> str:
@@ -147,9 +178,10 @@ def _read(
     return Reading(report, record, problems, comparisons), exchange
 
 
-def _redacted(reading: Reading, exchange: Exchange | None, redactor: Redactor) -> Reading:
+def _redacted(reading: Reading, found: Redacted) -> Reading:
     """As it may be stored and shown; what is learned about counting would show the model's name."""
-    found = redactor.redact(reading.record, exchange)
+    if found.record is reading.record:
+        return reading
     named_alike = found.record.call.request_model == reading.record.call.request_model
     named_alike = named_alike and found.record.call.response_model == reading.record.call.response_model
     return replace(
@@ -182,4 +214,5 @@ def _count(
 def _keeps_bodies(report: Report, settings: Settings) -> bool:
     if settings.capture_bodies != "full" or report.capture_bodies not in (None, "full"):
         return False
-    return not any(fnmatchcase(report.consumer or "", pattern) for pattern in settings.private_consumers)
+    private = settings.private_consumers
+    return not (private and any(fnmatchcase(report.consumer or "", pattern) for pattern in private))

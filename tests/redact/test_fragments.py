@@ -28,6 +28,7 @@ def test_one_value_has_the_same_pieces_however_it_is_looked_at(value: Any) -> No
         ({"choices": [{"message": {"content": "x"}}]}, []),
         ({"messages": [{"content": "x"}, {"content": "y"}]}, [["x", "y"]]),
         ([{"a": ["x", "y"], "b": "z"}], [["x", "y"]]),
+        ({"output": [{"output_index": 0, "a": "x"}, {"output_index": 1, "a": "y"}]}, [["x", "y"]]),
         ({"top_logprobs": [{"token": "x"}, {"token": "y"}]}, []),
     ],
 )

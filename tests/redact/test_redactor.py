@@ -14,7 +14,9 @@ from llmtoken import config, reading
 from llmtoken.call import Record
 from llmtoken.count import Calibration, Counter
 from llmtoken.decode import decode
+from llmtoken.exchange import Exchange
 from llmtoken.redact import Redacted, Redactor
+from llmtoken.redact.search import Search
 from llmtoken.report import Report
 from support.calls import call
 from support.captured import message
@@ -24,6 +26,7 @@ from support.planted import SHAPES, pem
 KEY = SHAPES["openai_key"][0]
 MARKER = "[redacted:openai_key]"
 REDACTOR = Redactor(("secrets", "pii"), {})
+SECRETS = Redactor(("secrets",), {})
 SETTINGS = config.load()
 
 
@@ -279,6 +282,61 @@ def test_what_is_learned_about_counting_does_not_tell_a_name_that_is_redacted() 
     )
     assert reading.read(report, SETTINGS, Counter(calibration=Calibration())).comparisons
     assert not reading.read(report, SETTINGS, Counter(calibration=Calibration()), REDACTOR).comparisons
+
+
+# ── Several at once ─────────────────────────────────────────────────────────────────────
+
+
+def _records(*answers: str) -> list[tuple[Record, Exchange | None]]:
+    found: list[tuple[Record, Exchange | None]] = []
+    for answer in answers:
+        reply = json.dumps({"choices": [{"message": {"content": answer}}]})
+        report = Report(request_body='{"messages": []}', response_body=reply, elapsed_time=1.0)
+        record = Record(call=call(), request_body=report.request_body, response_body=reply)
+        found.append((record, decode(report, max_body_bytes=10_000)))
+    return found
+
+
+def test_records_without_findings_are_known_by_one_look_at_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[int] = []
+    may_find = Search.may_find
+    monkeypatch.setattr(Search, "may_find", lambda *given, **how: looks.append(1) or may_find(*given, **how))
+    given = _records(*["Nothing."] * 50)
+    found = SECRETS.redact_all(given)
+    assert all(one.record is record for one, (record, _) in zip(found, given, strict=True))
+    assert len(looks) == 1
+
+
+@pytest.mark.parametrize("more", [{}, {"request_body_encoding": "base64"}, {"response_truncated": True}])
+def test_what_one_look_does_not_tell_is_looked_at_by_itself(more: dict[str, Any]) -> None:
+    """Among others as alone."""
+    fields = {"request_body": base64.b64encode(KEY.encode()).decode(), "response_body": f'{{"a": "{KEY}"}}', **more}
+    report = Report(**fields, elapsed_time=1.0)
+    decoded = decode(report, max_body_bytes=10_000)
+    given = Record(call=call(), request_body=decoded.request.text, response_body=decoded.response.text)
+    found = SECRETS.redact_all([*_records("Nothing."), (given, decoded)])
+    assert found[1] == SECRETS.redact(given, decoded)
+    assert found[1].counts["openai_key"] >= 1
+    assert not found[0].counts
+
+
+def test_of_several_records_only_those_with_a_finding_change() -> None:
+    given = _records("Nothing.", f"It is {KEY}.", "Nothing.")
+    found = REDACTOR.redact_all(given)
+    assert found == [REDACTOR.redact(*one) for one in given]
+    assert [dict(one.counts) for one in found] == [{}, {"openai_key": 1}, {}]
+
+
+def test_what_stands_in_two_records_is_no_finding() -> None:
+    given = _records(KEY[:12], KEY[12:])
+    assert [one.record for one in REDACTOR.redact_all(given)] == [record for record, _ in given]
+
+
+def test_a_record_that_defies_us_costs_the_others_nothing() -> None:
+    clean, broken = _records("Nothing.", "Nothing.")
+    found = SECRETS.redact_all([clean, (broken[0], None), clean])
+    assert [one.failed for one in found] == [False, True, False]
+    assert found[0].record is found[2].record is clean[0]
 
 
 # ── When it fails ───────────────────────────────────────────────────────────────────────

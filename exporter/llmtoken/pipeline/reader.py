@@ -9,7 +9,7 @@ from llmtoken.count import Counter
 from llmtoken.errors import LlmtokenError, tell
 from llmtoken.metrics import Metrics
 from llmtoken.pipeline.job import Job, Outcome
-from llmtoken.reading import PROBLEMS, read
+from llmtoken.reading import PROBLEMS, read_all
 from llmtoken.redact import Redactor
 
 log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ class Reader:
             if content.ledger_problem is not None:
                 log.warning("A plugin's ledger is ignored: %s", content.ledger_problem)
                 self._metrics.parse_failures(_LEDGER)
-            job.readings = [read(report, self._settings, self._counter, self._redactor) for report in content.reports]
+            job.readings = read_all(content.reports, self._settings, self._counter, self._redactor)
         except LlmtokenError as error:
             self._metrics.reports(rejected=1)
             return error

@@ -9,7 +9,7 @@ lists and events that texts are cut. Must not know rules, nor what the names mea
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from llmtoken.exchange import Framing
@@ -40,7 +40,7 @@ class _Slot:
         self.below: dict[Any, _Slot] = {}
 
 
-def slots(values: Iterable[Any], leaf: type = str, depth: int = MAX_DEPTH) -> Iterator[list[Any]]:
+def slots(values: Iterable[Any], leaf: type = str, depth: int = MAX_DEPTH) -> list[list[Any]]:
     """The strings of every place where there is more than one, in order. `leaf` is what strings are made of."""
     root = _Slot()
     for value in values:
@@ -50,30 +50,34 @@ def slots(values: Iterable[Any], leaf: type = str, depth: int = MAX_DEPTH) -> It
                 if name in value:
                     slot = _below(slot, (name, _comparable(value[name])))
         _add(value, slot, leaf, depth)
-    yield from _several(root)
+    found: list[list[Any]] = []
+    _several(root, found)
+    return found
 
 
-def slots_of_one(value: Any) -> Iterator[list[Any]]:
+def slots_of_one(value: Any) -> list[list[Any]]:
     """The same of one value, sooner: only along a list with several elements can a place have more than one string."""
-    for entries, depth in _several_elements(value, MAX_DEPTH):
-        yield from slots((entries,), depth=depth)
+    found: list[list[Any]] = []
+    _along_lists(value, MAX_DEPTH, found)
+    return found
 
 
-def _several_elements(value: Any, depth: int) -> Iterator[tuple[list[Any], int]]:
-    """The outermost such lists, and how deep they may still be. Alternatives are none, but may have some within."""
+def _along_lists(value: Any, depth: int, found: list[list[Any]]) -> None:
+    """Add the slots of the outermost such lists. Alternatives are none, but may have some within."""
     if value.__class__ is dict:
         for name, entry in value.items():
             kind = entry.__class__
-            if kind is list and name == _ALTERNATIVES and depth:
-                for alternative in entry:
-                    yield from _several_elements(alternative, depth - 1)
-            elif (kind is dict or kind is list) and entry and depth:
-                yield from _several_elements(entry, depth - 1)
+            if (kind is dict or kind is list) and entry and depth:
+                if kind is list and name == _ALTERNATIVES:
+                    for alternative in entry:
+                        _along_lists(alternative, depth - 1, found)
+                else:
+                    _along_lists(entry, depth - 1, found)
     elif value.__class__ is list:
         if len(value) > 1:
-            yield value, depth
+            found += slots((value,), depth=depth)
         elif value and depth:
-            yield from _several_elements(value[0], depth - 1)
+            _along_lists(value[0], depth - 1, found)
 
 
 def _add(value: Any, slot: _Slot, leaf: type, depth: int) -> None:  # noqa: C901, PLR0912 - one, for speed
@@ -117,11 +121,11 @@ def _below(slot: _Slot, name: Any) -> _Slot:
     return slot.below.setdefault(name, _Slot())
 
 
-def _several(slot: _Slot) -> Iterator[list[Any]]:
+def _several(slot: _Slot, found: list[list[Any]]) -> None:
     if len(slot.texts) > 1:
-        yield slot.texts
+        found.append(slot.texts)
     for inner in slot.below.values():
-        yield from _several(inner)
+        _several(inner, found)
 
 
 # ── Where strings stand ─────────────────────────────────────────────────────────────────

@@ -1,7 +1,7 @@
 """A record without what the rules look for, or without its texts where that can't be had.
 
-Owns which fields hold text, and what stands for a name that must stay itself. Must not know
-how texts are searched (`search` does) or how bodies are wrapped.
+Owns the order of looking, and what stands for a name that must stay itself. Must not know
+which texts a record has (`texts` does), how they are searched or how bodies are wrapped.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ import hmac
 import logging
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from operator import attrgetter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import msgspec
 from msgspec.structs import replace
 
 from llmtoken.call import Call, Record
 from llmtoken.errors import tell
 from llmtoken.exchange import Body, Exchange
 from llmtoken.redact import wrapped
-from llmtoken.redact.fragments import Leaf, located, slots, slots_of_one
+from llmtoken.redact.fragments import Leaf, located, slots
 from llmtoken.redact.search import Edit, Search, edited, marker
+from llmtoken.redact.texts import NAMES, Texts, as_bytes, is_form, joined_pieces, of_call, of_record
 from llmtoken.redact.views import joined, unescaped, unescaped_view
 
 log = logging.getLogger(__name__)
@@ -31,33 +31,20 @@ log = logging.getLogger(__name__)
 FAILED = "failed"
 """What `details` say under `redaction` of a call whose texts are not stored, because something in them defied us."""
 
-_OURS = frozenset({"aborted", "usage_source", "price_version"})
-"""Texts that nobody but us writes."""
-
-_TEXTS = tuple(name for name, kind in Call.__annotations__.items() if kind.startswith("str") and name not in _OURS)
-
-_texts_of = attrgetter(*_TEXTS)
-
 _TOKEN_BYTES = re.compile(rb'("bytes"\s*:\s*)\[[0-9,\s]*\]')
 """What tokens with their probabilities are once more, as numbers."""
-
-_FORM = re.compile(rb"[^\s{\[\"]*\Z")
-
-_REACH = 8192
-"""Characters within which the parts of a finding stand on both sides of a cut."""
 
 _IDENTITIES = ("request_id", "response_id")
 """Names by which a call is known again: two of them must not become one."""
 
-_UNKNOWN: dict[str, Any] = {name: None for name in _TEXTS if name != "request_id"}
+_UNKNOWN: dict[str, Any] = {name: None for name in NAMES if name != "request_id"}
 
 
-@dataclass(frozen=True, slots=True)
-class Redacted:
+class Redacted(msgspec.Struct, frozen=True):
     """The record as it may be stored, how often each rule found something, and whether its texts were given up."""
 
     record: Record
-    counts: Mapping[str, int]
+    counts: Mapping[str, int] = {}
     failed: bool = False
 
 
@@ -81,12 +68,31 @@ class Redactor:
 
         It never raises: what can't be redacted isn't stored.
         """
+        return self.redact_all([(record, exchange)])[0]
+
+    def redact_all(self, given: Sequence[tuple[Record, Exchange | None]]) -> list[Redacted]:
+        """As `redact`, of several: most have nothing in them, which one look at all of them tells."""
         if not self._search.rules:
-            return Redacted(record, {})
+            return [Redacted(record) for record, _ in given]
+        texts: list[Texts | None] = [None] * len(given)
+        try:
+            texts = [of_record(*one) for one in given]
+            clean = self._are_clean(filter(None, texts))
+        except Exception:  # noqa: BLE001 - told of the one that it is about, which meets it again
+            clean = False
+        if len(given) == 1 and not clean:
+            texts = [None]  # were looked at by themselves
+        return [
+            Redacted(record) if clean and said else self._redact(record, exchange, said)
+            for (record, exchange), said in zip(given, texts, strict=True)
+        ]
+
+    def _redact(self, record: Record, exchange: Exchange | None, texts: Texts | None) -> Redacted:
+        """One record, of which `texts` may still tell that there is nothing in it."""
         counts: Counter[str] = Counter()
         try:
-            if self._is_clean(record, exchange):
-                return Redacted(record, {})
+            if texts and self._are_clean([texts]):
+                return Redacted(record)
             return Redacted(self._redacted(record, exchange, counts), counts)
         except Exception as error:  # noqa: BLE001 - told, and counted by the caller; nothing may get through
             tell(log, error, "Could not redact a call, so its texts are not stored")
@@ -94,26 +100,21 @@ class Redactor:
 
     def name(self, text: str) -> str:
         """What a consumer's name is stored as."""
-        found = self._search.find(unescaped(_bytes(text)))
+        found = self._search.find(unescaped(as_bytes(text)))
         if not found:
             return text
         return _pseudonym(text, found[0].rule, self._key) if self._key else self._text(text, Counter())
 
-    def _is_clean(self, record: Record, exchange: Exchange | None) -> bool:
-        """Whether there is certainly nothing to find: of most calls, in one look at all their texts."""
-        if exchange is None:
-            return False
-        told = [*_said(record.call)]
+    def _are_clean(self, texts: Iterable[Texts]) -> bool:
+        """Whether there is certainly nothing to find in any of these."""
+        said: list[str] = []
         together: list[str] = []
-        for text, body in ((record.request_body, exchange.request), (record.response_body, exchange.response)):
-            if text:
-                if body.encoded or body.truncated or _is_form(body, _bytes(text[:1024])):
-                    return False
-                told.append(text)
-                together += _together(body)
-        if self._search.may_find(_bytes("\n\n".join(told))):
+        for one in texts:
+            said += one.said
+            together += one.together
+        if self._search.may_find(_apart(said)):
             return False
-        return not (together and self._search.may_find(_bytes("\n\n".join(together)), files=False))
+        return not (together and self._search.may_find(_apart(together), files=False))
 
     # ── Bodies ──────────────────────────────────────────────────────────────────────────
 
@@ -133,7 +134,7 @@ class Redactor:
         if not text:
             return text
         if not body.encoded:
-            data = _bytes(text)
+            data = as_bytes(text)
             changed = self._inner(data, body, counts)
             return text if changed is data else _string(changed)
         inner, close = wrapped.opened(text, stream=body.framing == "aws_event_stream")
@@ -143,7 +144,7 @@ class Redactor:
     def _inner(self, text: bytes, body: Body, counts: Counter[str]) -> bytes:
         json = body.framing == "json" and text.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[", b'"')
         structured = json or body.is_stream
-        if _is_form(body, text):  # which has plus signs for spaces
+        if is_form(body, text):  # which has plus signs for spaces
             changed = self._search.redact(text.replace(b"+", b" "), counts, structured=False)
             return changed.replace(b" ", b"+") if counts else text
         in_pieces = structured and self._in_pieces(body)
@@ -160,7 +161,7 @@ class Redactor:
         """Whether something may be found in what belongs together, at the cost of that alone."""
         if body.truncated:
             return True  # what was cut off isn't among the values
-        return bool(self._search.find(unescaped(_bytes("\n\n".join(_together(body))))))
+        return bool(self._search.find(unescaped(_apart(joined_pieces(body)))))
 
     def _pieces(self, text: bytes, body: Body, counts: Counter[str]) -> bytes:
         """The text without what is found in pieces: the first one becomes the marker, the others go."""
@@ -177,10 +178,10 @@ class Redactor:
     # ── The call ────────────────────────────────────────────────────────────────────────
 
     def _call(self, call: Call, counts: Counter[str]) -> Call:
-        if not self._search.may_find(_bytes("\n\n".join(_said(call)))):
+        if not self._search.may_find(_apart(of_call(call))):
             return call
         changed: dict[str, Any] = {}
-        for name in _TEXTS:
+        for name in NAMES:
             text = getattr(call, name)
             if text and (clean := self._text(text, counts)) != text:
                 changed[name] = self._identity(text) if name in _IDENTITIES else clean
@@ -198,12 +199,12 @@ class Redactor:
         )
 
     def _text(self, text: str, counts: Counter[str]) -> str:
-        data = _bytes(text)
+        data = as_bytes(text)
         changed = self._search.redact(data, counts, structured=False)
         return text if changed is data else _string(changed)
 
     def _identity(self, text: str) -> str:
-        found = self._search.find(unescaped(_bytes(text)))
+        found = self._search.find(unescaped(as_bytes(text)))
         return _pseudonym(text, found[0].rule if found else "text", self._key)
 
     def _harmless(self, request_id: str) -> str:
@@ -227,40 +228,15 @@ class Redactor:
         return replace(record, call=bare, request_body=None, response_body=None)
 
 
-def _said(call: Call) -> Iterator[str]:
-    """Every text of a call."""
-    yield from filter(None, _texts_of(call))
-    yield from call.finish_reasons
-    yield from call.labels
-    yield from call.labels.values()
-    yield from (value for value in call.details.values() if isinstance(value, str))
-
-
-def _together(body: Body) -> Iterator[str]:
-    """What belongs together in a body, each as one text.
-
-    Of long pieces only the ends, as their inside is searched where it stands.
-    """
-    found = slots(event.data for event in body.events) if body.events else slots_of_one(body.json)
-    for texts in found:
-        yield "".join(text if len(text) <= 2 * _REACH else f"{text[:_REACH]}\n\n{text[-_REACH:]}" for text in texts)
-
-
-def _is_form(body: Body, text: bytes) -> bool:
-    """Whether this is `a=b&c=d`, which decodes to an object as JSON does."""
-    return (
-        body.framing == "json" and not body.is_stream and text[:1] not in (b"{", b"[") and _FORM.match(text) is not None
-    )
-
-
 def _pseudonym(text: str, rule: str, key: bytes) -> str:
     """A name for a name: the same for the same, and not to be read."""
-    digest = hmac.new(key, _bytes(text), hashlib.sha256).hexdigest()[:24]
+    digest = hmac.new(key, as_bytes(text), hashlib.sha256).hexdigest()[:24]
     return f"redacted-{rule}-{digest}"
 
 
-def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "surrogatepass")
+def _apart(texts: Iterable[str]) -> bytes:
+    """All texts as one, with a blank line between them."""
+    return as_bytes("\n\n".join(texts))
 
 
 def _string(data: bytes) -> str:
