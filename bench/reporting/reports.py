@@ -17,8 +17,8 @@ _WORDS = (
 
 
 def exchange(size: int, reply: int, *, usage: bool, model: str = "gpt-4o", consumer: str = "team-a") -> bytes:
-    """A report as the plugin sends it; `@ID@` stands for its identity."""
-    prompt = (_WORDS * (size // len(_WORDS) + 1))[:size]
+    """A report as the plugin sends it; `@ID@` stands for its identity, which its texts name: no two are alike."""
+    prompt, answered = _text("Question", size), _text("Answer", reply)
     answer: dict[str, object] = {
         "id": "chatcmpl-@ID@",
         "object": "chat.completion",
@@ -28,7 +28,7 @@ def exchange(size: int, reply: int, *, usage: bool, model: str = "gpt-4o", consu
             {
                 "index": 0,
                 "finish_reason": "stop",
-                "message": {"role": "assistant", "content": (_WORDS * (reply // len(_WORDS) + 1))[:reply]},
+                "message": {"role": "assistant", "content": answered},
             }
         ],
     }
@@ -57,6 +57,10 @@ def exchange(size: int, reply: int, *, usage: bool, model: str = "gpt-4o", consu
         "response_body": json.dumps(answer),
     }
     return json.dumps(report).encode()
+
+
+def _text(name: str, size: int) -> str:
+    return f"{name} @ID@: {_WORDS * (size // len(_WORDS) + 1)}"[:size]
 
 
 CASES = {

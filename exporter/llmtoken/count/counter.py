@@ -12,6 +12,7 @@ from llmtoken.count.correction import Side
 from llmtoken.count.encodings import encoding_name, has_encoding, load
 from llmtoken.count.families import family_of
 from llmtoken.count.prompt import Parts
+from llmtoken.count.remembered import Remembered
 from llmtoken.count.tokenizer import Tokenizer
 from llmtoken.count.tokenizer_files import TokenizerFiles
 from llmtoken.inference import Completion, Extraction, Inference, Prompt, Usage, UsageSource
@@ -23,6 +24,7 @@ class Counter:
     def __init__(self, tokenizers: TokenizerFiles | None = None, calibration: Calibration | None = None) -> None:
         self._tokenizers = tokenizers or TokenizerFiles()
         self._calibration = calibration
+        self._remembered = Remembered()
 
     def complete(self, extraction: Extraction) -> Inference:
         """The extraction's inference, its usage filled where it is missing.
@@ -35,7 +37,7 @@ class Counter:
         # A whole reply that names one side only is believed: the other is zero or not to be had.
         if not extraction.countable or (reported and extraction.complete):
             return inference
-        sides = Sides(extraction, self._tokenizers)
+        sides = Sides(extraction, self._tokenizers, self._remembered)
         filled = usage
         if usage.input_tokens is None and (said := sides.prompt()):
             filled = replace(filled, input_tokens=self._corrected(sides, _input_side(said), sides.input(said)))
@@ -67,7 +69,7 @@ class Counter:
 
     def _compare(self, extraction: Extraction) -> Iterator[Comparison]:
         usage = extraction.inference.usage
-        sides = Sides(extraction, self._tokenizers)
+        sides = Sides(extraction, self._tokenizers, self._remembered)
         if usage.input_tokens and not usage.input_audio_tokens and (said := sides.prompt()) and _all_text(said):
             yield from self._held_against(sides, _input_side(said), sides.input(said), usage.input_tokens)
         hidden = usage.reasoning_output_tokens or usage.output_audio_tokens
@@ -93,15 +95,18 @@ _EXACT: tuple[Side, ...] = ("input", "output")
 class Sides:
     """Counts the sides of one call with the tokenizer and the family of its model, uncorrected."""
 
-    def __init__(self, extraction: Extraction, tokenizers: TokenizerFiles) -> None:
+    def __init__(
+        self, extraction: Extraction, tokenizers: TokenizerFiles, remembered: Remembered | None = None
+    ) -> None:
         inference = extraction.inference
         self._extraction = extraction
         self.provider = inference.provider_name or ""
         self.model = inference.response_model or inference.request_model
         self.family = family_of(extraction.api, inference.provider_name, self.model)
         own = tokenizers.encoder(inference.response_model) or tokenizers.encoder(inference.request_model)
-        self.encoding = "its own" if own else encoding_name(self.model)
-        self._tokenizer = Tokenizer(own or load(encoding_name(self.model)).encode_ordinary)
+        nearest = encoding_name(self.model)
+        self.encoding = "its own" if own else nearest
+        self._tokenizer = Tokenizer(own or load(nearest).encode_ordinary, remembered)
         self.ratio = 1.0 if own else self.family.ratio
         """Tokens of the model for each of the tokenizer's."""
         openai = self.provider in ("openai", "azure.ai.openai") or has_encoding(self.model)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from itertools import accumulate, pairwise
 from typing import Literal
@@ -63,6 +63,7 @@ def has_encoding(model: str | None) -> bool:
     return _known(model) in PATTERNS
 
 
+@lru_cache(maxsize=1024)
 def _known(model: str | None) -> str | None:
     try:
         return encoding_name_for_model(model.lower().rpartition("/")[2]) if model else None

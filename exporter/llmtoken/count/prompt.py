@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from llmtoken.count import images, typescript
 from llmtoken.count.families import Family
 from llmtoken.inference import Message, Prompt, ToolCall
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
+class Parts(msgspec.Struct, frozen=True):
     """Texts whose tokens are to be counted, and tokens that are known already."""
 
     texts: list[str]
@@ -33,9 +33,13 @@ def parts(prompt: Prompt, family: Family, model: str | None) -> Parts:
         if not any(message.role in ("system", "developer") for message in prompt.messages):
             tokens += family.message
     for message in prompt.messages:
-        texts.extend(_texts(message))
+        texts.append(message.text)
+        if message.name:
+            texts.append(message.name)
+        texts.extend(call_texts(message.tool_calls))
         tokens += _frame(message, family)
-        tokens += sum(images.tokens(image, family, model) for image in message.images)
+        for image in message.images:
+            tokens += images.tokens(image, family, model)
     return Parts(texts, tokens)
 
 
@@ -44,13 +48,6 @@ def call_texts(calls: tuple[ToolCall, ...]) -> Iterator[str]:
     for call in calls:
         yield call.name
         yield call.arguments
-
-
-def _texts(message: Message) -> Iterator[str]:
-    yield message.text
-    if message.name:
-        yield message.name
-    yield from call_texts(message.tool_calls)
 
 
 def _frame(message: Message, family: Family) -> int:

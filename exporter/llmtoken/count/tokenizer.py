@@ -7,8 +7,11 @@ work. Must not know which encoder it is or where texts come from.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
+
+from llmtoken.count.remembered import Remembered
 
 PIECE = 32_000
 """Characters handed over at once: tiktoken's pattern matcher runs out of stack far above this."""
@@ -21,18 +24,26 @@ Of more than that an evenly spaced sample is counted and scaled, so that 64 MB t
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Tokenizer:
-    """An encoder made safe. `encode` turns text into tokens and may be called from any thread."""
+class Tokenizer(msgspec.Struct, frozen=True):
+    """An encoder made safe. `encode` turns text into tokens and may be called from any thread.
+
+    With something `remembered` it isn't asked again for a piece that it has had lately.
+    """
 
     encode: Callable[[str], Sequence[Any]]
+    remembered: Remembered | None = None
 
     def count(self, texts: Iterable[str]) -> int:
         """Tokens of all texts, each for itself. Over `EXACT` characters it is an extrapolation.
 
         Raises `RuntimeError` when the encoder fails on a single character, so in practice nothing.
         """
-        pieces = [piece for text in texts for piece in split(text)]
+        pieces: list[str] = []
+        for text in texts:
+            if len(text) > PIECE:
+                pieces += split(text)
+            elif text:
+                pieces.append(text)
         size = sum(map(len, pieces))
         if size <= EXACT:
             return sum(map(self._count, pieces))
@@ -40,6 +51,11 @@ class Tokenizer:
         return round(sum(map(self._count, sample)) * size / sum(map(len, sample)))
 
     def _count(self, piece: str) -> int:
+        if self.remembered is None:
+            return self._encoded(piece)
+        return self.remembered.count(self.encode, piece, self._encoded)
+
+    def _encoded(self, piece: str) -> int:
         try:
             return len(self.encode(piece))
         except (KeyboardInterrupt, SystemExit):
@@ -49,7 +65,7 @@ class Tokenizer:
             if len(piece) < 2:  # noqa: PLR2004 - one character can't be halved
                 raise RuntimeError(f"The encoder can't take {piece!r}") from error
             middle = len(piece) // 2
-            return self._count(piece[:middle]) + self._count(piece[middle:])
+            return self._encoded(piece[:middle]) + self._encoded(piece[middle:])
 
 
 def split(text: str) -> Iterator[str]:

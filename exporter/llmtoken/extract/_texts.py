@@ -35,7 +35,8 @@ def said(content: Any) -> str:
 
 def thought(content: Any) -> str:
     """The visible reasoning inside a message's content: Mistral's parts of type `thinking`, Databricks' summaries."""
-    return "".join(said(part.get("thinking") or part.get("summary")) for part in mappings(content))
+    parts = mappings(content)
+    return "".join(said(part.get("thinking") or part.get("summary")) for part in parts) if parts else ""
 
 
 def arguments(value: Any) -> str:
@@ -70,20 +71,23 @@ def tool_calls(value: Any) -> tuple[ToolCall, ...]:
 
 def message(value: Mapping[str, Any]) -> Message:
     """One message in OpenAI's chat form, which Ollama, Mistral and Cohere share."""
-    calls = tool_calls(value.get("tool_calls"))
-    if legacy := mapping(value.get("function_call")):
+    content = value.get("content")
+    calls = tool_calls(value["tool_calls"]) if "tool_calls" in value else ()
+    if "function_call" in value and (legacy := mapping(value["function_call"])):
         calls += (ToolCall(name=text(legacy.get("name")) or "", arguments=arguments(legacy.get("arguments"))),)
     return Message(
         role=text(value.get("role")) or "user",
-        text=said(value.get("content")),
+        text=said(content),
         name=text(value.get("name")),
         tool_calls=calls,
-        images=images(value.get("content")),
+        images=images(content) if type(content) is list else (),
     )
 
 
 def tools(value: Any) -> tuple[Tool, ...]:
     """Offered tools, as `{"function": {…}}` (chat) or flat with `parameters` or `input_schema`."""
+    if not value:
+        return ()
     return tuple(
         Tool(
             name=text(tool.get("name")) or "",

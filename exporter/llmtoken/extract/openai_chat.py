@@ -122,9 +122,11 @@ def completion(body: Body) -> Completion | None:
             delta = mapping(choice.get(first)) or mapping(choice.get(second))
             content = delta.get("content")
             choices.add_text(number, content or delta.get("refusal"))
-            choices.add_reasoning(_reasoning(delta) or _texts.thought(content))
-            for call, function in calls.add(number, delta):
-                choices.add_call(call, function.get("name"), function.get("arguments"))
+            if thought := _reasoning(delta) or _texts.thought(content):
+                choices.add_reasoning(thought)
+            if "tool_calls" in delta or "function_call" in delta:
+                for call, function in calls.add(number, delta):
+                    choices.add_call(call, function.get("name"), function.get("arguments"))
     return choices.completion()
 
 
