@@ -140,6 +140,8 @@ def build(
 def _details(inference: Inference) -> Details:
     """The details of the inference, and the times that only some streams have."""
     timing = inference.timing
+    if timing.time_to_first_answer_chunk is None and timing.longest_stall is None:
+        return inference.details
     times = {"time_to_first_answer_chunk": timing.time_to_first_answer_chunk, "longest_stall": timing.longest_stall}
     return {**inference.details, **{name: time for name, time in times.items() if time is not None}}
 

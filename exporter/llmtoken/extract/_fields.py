@@ -53,8 +53,12 @@ def mappings(value: Any) -> list[dict[str, Any]]:
 def first_integer(source: Mapping[str, Any], names: Iterable[str]) -> int | None:
     """The first of these fields that holds a count."""
     for name in names:
-        if name in source and (found := integer(source[name])) is not None:
-            return found
+        if name in source:
+            said = source[name]
+            if type(said) is int and 0 <= said <= LARGEST:
+                return said  # as nearly always; a call less for each of a usage's many counts
+            if (found := integer(said)) is not None:
+                return found
     return None
 
 

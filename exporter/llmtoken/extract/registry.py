@@ -162,7 +162,7 @@ def find(exchange: Exchange) -> Found:
     first = body.json if body.framing == "json" else body.events[0].data if body.events else None
     reply_object, request_object = mapping(first), mapping(exchange.request.json)
     api, how = _choose(exchange, request_object, reply_object)
-    reply, problem = _read(api, exchange, first)
+    reply, problem = _read(api, exchange, reply_object)
     return Found(api, how, request_object, reply_object, reply, problem, _complete(exchange, reply))
 
 
@@ -203,20 +203,20 @@ def fetches(exchange: Exchange, api: Api) -> bool:
     return api.fetches or (exchange.method or "").upper() == "GET"
 
 
-def _read(api: Api, exchange: Exchange, first: Any) -> tuple[Reply, str | None]:
+def _read(api: Api, exchange: Exchange, first: Mapping[str, Any]) -> tuple[Reply, str | None]:
     """What the reply says, and what was wrong with it. The error of a failed request is all that is read of it."""
-    body = exchange.response
+    body, failed = exchange.response, _failed(exchange)
     reply = Reply(headers=exchange.response_headers, path=exchange.path)
-    if _failed(exchange) or body.framing == "json":
+    if failed or body.framing == "json":
         reply.error_type = error_type(exchange.status, exchange.response_headers, first)
     if api is UNKNOWN:
         return reply, "unknown_api"
-    if _failed(exchange):
+    if failed:
         return reply, None
     try:
         if body.framing == "json":
-            details.read(mapping(first), reply.details)
-            api.whole(mapping(first), reply)
+            details.read(first, reply.details)
+            api.whole(first, reply)
             reply.usage_is_final = True
         elif body.is_stream:
             api.streamed(body.events, reply)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class Price:
+
+class Price(msgspec.Struct, frozen=True):
     """What one call cost, in US dollars, and which price of which list said so."""
 
     amount: Decimal
