@@ -76,10 +76,10 @@ class _Window:
 @dataclass(slots=True)
 class _Model:
     windows: dict[Side, _Window] = field(default_factory=dict)
+    known_well: bool = False
+    """Whether one of its sides was compared `WINDOW` times."""
     calls: int = 0
-
-    def known_well(self) -> bool:
-        return any(window.compared >= WINDOW for window in self.windows.values())
+    """Since then."""
 
 
 class Calibration:
@@ -102,14 +102,12 @@ class Calibration:
 
     def wants(self, provider: str, model: str) -> bool:
         """Whether this call should be compared: all until the model is known well, then one in `RARELY`."""
-        if not (_learnable(provider) and model and _learnable(model)):
-            return False
         with self._lock:
             known = self._models.get((provider, model))
-            if known is None or not known.known_well():
-                return True
-            known.calls += 1
-            return known.calls % RARELY == 0
+            if known is not None and known.known_well:
+                known.calls += 1
+                return known.calls % RARELY == 0
+        return bool(model) and _learnable(model) and _learnable(provider)
 
     def correct(self, provider: str, model: str, side: Side, counted: int) -> int:
         """A count, corrected by what was learned of this side of the model; else as it is."""
@@ -156,6 +154,7 @@ class Calibration:
         self._models.move_to_end((provider, model))
         window = known.windows.setdefault(side, _Window())
         window.compared += 1
+        known.known_well = known.known_well or window.compared >= WINDOW
         if pair in window.pairs:
             window.pairs.remove(pair)
             window.pairs.append(pair)
