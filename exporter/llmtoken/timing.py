@@ -41,13 +41,14 @@ def measure(exchange: Exchange, output_ends: Sequence[int | None], *, reasoned: 
     a provider sends before its first output and after its last. Where the reasoning ended in it
     isn't known. Without a timeline the end of the exchange stands in for the last write.
     """
-    first = answer = last = stall = None
-    if output_ends:
-        first = _left_at(exchange, output_ends[0], exchange.time_to_first_byte)
-        if not reasoned:
-            answer = first
-        elif reasoned < len(output_ends):
-            answer = _left_at(exchange, output_ends[reasoned], None)
+    if not output_ends:
+        return Timing(duration=exchange.duration, time_to_first_byte=exchange.time_to_first_byte)
+    answer = last = stall = None
+    first = _left_at(exchange, output_ends[0], exchange.time_to_first_byte)
+    if not reasoned:
+        answer = first
+    elif reasoned < len(output_ends):
+        answer = _left_at(exchange, output_ends[reasoned], None)
     if len(output_ends) > 1:
         final = exchange.timeline[-1][1] if exchange.timeline else exchange.duration
         last = _left_at(exchange, output_ends[-1], final)

@@ -6,7 +6,7 @@ Owns which fields hold text, and which bodies have more in them than their text 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -71,12 +71,11 @@ def joined_pieces(body: Body) -> list[str]:
     return [_joined(texts) for texts in found]
 
 
-def _joined(texts: Iterable[str]) -> str:
+def _joined(texts: Sequence[str]) -> str:
     """Of long pieces only the ends, as their inside is searched where it stands."""
-    whole = "".join(texts)
-    if len(whole) <= 2 * _REACH:
-        return whole
-    return "".join(text if len(text) <= 2 * _REACH else f"{text[:_REACH]}\n\n{text[-_REACH:]}" for text in texts)
+    if sum(map(len, texts)) > 2 * _REACH:
+        texts = [text if len(text) <= 2 * _REACH else f"{text[:_REACH]}\n\n{text[-_REACH:]}" for text in texts]
+    return "".join(texts)
 
 
 def is_form(body: Body, text: bytes) -> bool:
