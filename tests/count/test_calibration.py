@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from llmtoken.count.calibration import MODELS, RARELY, WINDOW, Calibration, Comparison, Lesson
+from llmtoken.count.calibration import LONGEST_WAIT, MODELS, PAID, RARELY, WINDOW, Calibration, Comparison, Lesson
 from llmtoken.count.correction import LEAST, Pair, Side
 
 NAMES = ("openai", "gpt-4o")
@@ -107,6 +107,21 @@ def test_every_call_is_compared_until_a_model_is_known_well_then_few() -> None:
     turns = [calibration.wants(*NAMES) for _ in range(RARELY * 4)]
     assert turns.count(True) == 4
     assert calibration.wants("openai", "another")
+
+
+def test_calls_that_take_long_to_compare_are_compared_more_rarely() -> None:
+    calibration = Calibration()
+    for number in range(WINDOW):
+        assert calibration.wants(*NAMES)
+        calibration.learn([seen(1500 + number, 1500)])
+    while not calibration.wants(*NAMES):
+        pass
+    calibration.learn([seen(PAID * 1000, 1500)])
+    turns = [calibration.wants(*NAMES) for _ in range(1000 + RARELY)]
+    assert [number for number, turn in enumerate(turns, 1) if turn] == [1000 + RARELY]
+    calibration.learn([seen(2**39, 1500)])
+    turns = [calibration.wants(*NAMES) for _ in range(LONGEST_WAIT + RARELY)]
+    assert turns.index(True) == LONGEST_WAIT + RARELY - 1
 
 
 @pytest.mark.parametrize("model", ["", "x" * 1000, "a\0b", "\ud800", "two\nlines"])

@@ -22,6 +22,12 @@ WINDOW = 32
 RARELY = 50
 """Once a side of a model was compared `WINDOW` times, one in this many of its calls is compared."""
 
+PAID = 15
+"""Tokens that a call may have to pay for (2 µs): one that took more to compare pays for as many calls more."""
+
+LONGEST_WAIT = 5000
+"""Calls that a side at most adds to the wait: what changes at the provider must still be noticed."""
+
 MODELS = 256
 """Models that are remembered; beyond that the one not compared for longest is forgotten."""
 
@@ -78,8 +84,8 @@ class _Model:
     windows: dict[Side, _Window] = field(default_factory=dict)
     known_well: bool = False
     """Whether one of its sides was compared `WINDOW` times."""
-    calls: int = 0
-    """Since then."""
+    wait: int = RARELY
+    """Calls until the next comparison, from then on."""
 
 
 class Calibration:
@@ -101,12 +107,15 @@ class Calibration:
         self._changed.clear()
 
     def wants(self, provider: str, model: str) -> bool:
-        """Whether this call should be compared: all until the model is known well, then one in `RARELY`."""
+        """Whether this call should be compared: all until the model is known well, then few, and of long ones fewer."""
         with self._lock:
             known = self._models.get((provider, model))
             if known is not None and known.known_well:
-                known.calls += 1
-                return known.calls % RARELY == 0
+                known.wait -= 1
+                if known.wait > 0:
+                    return False
+                known.wait = RARELY
+                return True
         return bool(model) and _learnable(model) and _learnable(provider)
 
     def correct(self, provider: str, model: str, side: Side, counted: int) -> int:
@@ -125,7 +134,9 @@ class Calibration:
         with self._lock:
             for seen in comparisons:
                 if _sound(pair := (seen.counted, seen.reported)):
-                    self._add(seen.provider, seen.model, seen.side, pair)
+                    known = self._add(seen.provider, seen.model, seen.side, pair)
+                    if known.known_well:
+                        known.wait += min(seen.counted // PAID, LONGEST_WAIT)
 
     def keep(self, by: Callable[[Sequence[Lesson]], None], *, least: int = 1) -> None:
         """Hand what has changed since the last time to `by`, if that is at least `least` pairs.
@@ -149,7 +160,7 @@ class Calibration:
         if (known := self._models.get((provider, model))) and (window := known.windows.get(side)):
             yield from window.pairs
 
-    def _add(self, provider: str, model: str, side: Side, pair: Pair) -> None:
+    def _add(self, provider: str, model: str, side: Side, pair: Pair) -> _Model:
         known = self._models.setdefault((provider, model), _Model())
         self._models.move_to_end((provider, model))
         window = known.windows.setdefault(side, _Window())
@@ -158,7 +169,7 @@ class Calibration:
         if pair in window.pairs:
             window.pairs.remove(pair)
             window.pairs.append(pair)
-            return
+            return known
         window.pairs.append(pair)
         window.correction = None
         self._note(provider, model, side)
@@ -166,6 +177,7 @@ class Calibration:
             name, forgotten = self._models.popitem(last=False)
             for gone in forgotten.windows:
                 self._note(*name, gone)
+        return known
 
     def _note(self, provider: str, model: str, side: Side) -> None:
         key = (provider, model, side)
