@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -254,6 +255,21 @@ def test_a_body_is_the_same_however_it_was_captured(
     wire = text.encode()
     assert found.request == request(wire, content_type, coding, limit=limit, cut=cut)
     assert found.response == reply(wire, content_type, coding, limit=limit, cut=cut)
+
+
+@given(
+    text=st.lists(st.sampled_from(PARTS), max_size=9).map("".join),
+    content_type=st.sampled_from([label for label in LABELS if label != SSE]),
+    cut=st.booleans(),
+)
+def test_a_space_before_a_body_says_nothing(text: str, content_type: str, *, cut: bool) -> None:
+    """With it a plain object isn't known for one at its first byte."""
+
+    def told(wire: bytes) -> tuple[Any, ...]:
+        body = reply(wire, content_type, cut=cut)
+        return body.framing, body.json, [event.data for event in body.events], body.truncated, body.problems
+
+    assert told(b" {" + text.encode()) == told(b"{" + text.encode())
 
 
 def test_half_a_character_in_a_report_made_by_hand_is_damage_and_no_defect() -> None:

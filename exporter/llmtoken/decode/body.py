@@ -127,6 +127,11 @@ def _plain_object(captured: str, headers: Mapping[str, str], limit: int) -> Body
 
 def _framed(data: bytes, media_type: _MediaType, side: Side, *, on_wire: bool, cut: bool) -> _Framed:
     """The body by its look and label. `cut` says that its end is known to be missing."""
+    if data.startswith(b"{") and len(data) <= BIG and media_type.leaves_open:
+        try:
+            return _Framed("json", values.fast(data))
+        except values.NOT_STRICT:
+            pass
     match = _FIRST.match(data)
     if match is None:
         return _Framed("empty")

@@ -49,6 +49,8 @@ def decoded(data: bytes, codings: str, *, limit: int) -> Content:
     """
     if not codings and len(data) <= limit and not data.startswith((_GZIP, _ZSTD)):
         return Content(data)
+    if codings == "gzip" and (made := _one_member(data, limit)) is not None:
+        return Content(made, coded=True)
     names = [name for part in codings.lower().split(",") if (name := part.strip()) not in _IDENTITY]
     if not names and data.startswith((_GZIP, _ZSTD)):
         names = ["gzip" if data.startswith(_GZIP) else "zstd"]
@@ -62,6 +64,16 @@ def decoded(data: bytes, codings: str, *, limit: int) -> Content:
     if len(content.data) > limit:
         return content._replace(data=content.data[:limit], cut=True, problems=(*content.problems, "too_large"))
     return content
+
+
+def _one_member(data: bytes, limit: int) -> bytes | None:
+    """What whole gzip of one member holds, in one step; `None` for anything else."""
+    stream = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    try:
+        made = stream.decompress(data, limit + 1)
+    except zlib.error:
+        return None
+    return made if stream.eof and not stream.unused_data and len(made) <= limit else None
 
 
 def is_plain(data: bytes) -> bool:
