@@ -72,6 +72,19 @@ def test_a_field_that_the_last_chunk_leaves_out_is_kept() -> None:
     assert extract(exchange(STREAM, ASK, chunks)).inference.usage == READ
 
 
+def test_a_last_usage_whose_counts_make_up_its_total_says_everything() -> None:
+    first = {"promptTokenCount": 9, "candidatesTokenCount": 21, "totalTokenCount": 30}
+    last = {"promptTokenCount": 80, "thoughtsTokenCount": 70, "totalTokenCount": 150}
+    chunks = [chunk({"text": "Hello"}, usage=first), chunk(finish="STOP", usage=last)]
+    usage = extract(exchange(STREAM, ASK, chunks)).inference.usage
+    assert (usage.input_tokens, usage.output_tokens, usage.total_tokens) == (80, 70, 150)
+
+
+def test_the_stream_of_a_blocked_prompt_is_whole() -> None:
+    blocked = {"promptFeedback": {"blockReason": "SAFETY"}, "modelVersion": "gemini-x"}
+    assert extract(exchange(STREAM, ASK, [blocked])).complete
+
+
 def test_a_cut_stream_has_the_output_that_google_had_counted() -> None:
     extraction = extract(exchange(STREAM, ASK, [chunk({"text": "Hel"}, usage=USAGE)], aborted="client"))
     assert not extraction.complete

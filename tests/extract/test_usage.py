@@ -42,6 +42,7 @@ def test_zero_is_not_unknown() -> None:
         {"prompt_tokens": 9, "cached_tokens": 4},
         {"prompt_tokens": 9, "num_cached_tokens": 4, "prompt_tokens_details": None},
         {"prompt_tokens": 9.0, "cache_read_input_tokens": "4"},
+        {"input_tokens": 9, "input_tokens_details": {"text_tokens": 9}, "prompt_tokens_details": {"cached_tokens": 4}},
     ],
 )
 def test_cached_tokens_are_found_wherever_a_dialect_puts_them(usage: dict[str, Any]) -> None:
@@ -59,6 +60,16 @@ def test_reasoning_inside_the_completion_is_not_added() -> None:
 
 def test_more_reasoning_than_completion_is_outside_it() -> None:
     assert chat(12, 100, 112, reasoning_tokens=900).output_tokens == 1000
+
+
+def test_a_part_that_is_said_to_be_larger_than_its_whole_is_cut_to_it() -> None:
+    usage = chat(43, 10, 53, completion_tokens_details={"reasoning_tokens": 11})
+    assert (usage.output_tokens, usage.reasoning_output_tokens) == (10, 10)
+
+
+def test_without_a_total_more_reasoning_than_completion_is_outside_it_wherever_it_is_said() -> None:
+    said = {"prompt_tokens": 12, "completion_tokens": 1, "completion_tokens_details": {"reasoning_tokens": 290}}
+    assert openai_usage(said).output_tokens == 291
 
 
 def test_a_cache_outside_the_prompt_is_given_away_by_the_total() -> None:

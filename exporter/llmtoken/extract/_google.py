@@ -75,6 +75,16 @@ def usage_metadata(usage: Json) -> Usage:
     )
 
 
+PARTS = ("promptTokenCount", "toolUsePromptTokenCount", "candidatesTokenCount", "thoughtsTokenCount")
+"""What a usage's total is the sum of."""
+
+
+def adds_up(usage: Json) -> bool:
+    """Whether the counts of a usage, as far as they are said, make up its total."""
+    said = integer(usage.get("totalTokenCount"))
+    return said is not None and said == total(*(integer(usage.get(part)) for part in PARTS))
+
+
 def _audio(details: Any) -> int | None:
     return total(*(integer(part.get("tokenCount")) for part in mappings(details) if part.get("modality") == "AUDIO"))
 

@@ -69,7 +69,8 @@ def openai_usage(value: Any, model: str | None = None) -> Usage:
     completion. Where others leave them out, their total gives them away:
 
     - xAI: total = prompt + completion + reasoning. (Perplexity's deep research leaves reasoning
-      out of the total too; then there is more of it than of the completion.)
+      out of the total too, and says it beside the completion, not as a part of it; then there is more
+      of it than of the completion. Of a part that is said to be larger the total knows better.)
     - Anthropic models behind gateways: total = prompt + completion + cache read + cache write.
     - Mistral: audio is only in the total; `prompt_audio_seconds` says that there was some.
     - Gemini's OpenAI endpoint: thoughts are only in the total, and nothing says how many.
@@ -85,19 +86,23 @@ def openai_usage(value: Any, model: str | None = None) -> Usage:
     inside, outside = first_mapping(usage, _INPUT_DETAILS), first_mapping(usage, _OUTPUT_DETAILS)
     cache_read = integer(inside.get("cached_tokens"))
     if cache_read is None:
+        # DashScope says modalities in one and the cache in another of the details.
+        cache_read = integer(mapping(usage.get("prompt_tokens_details")).get("cached_tokens"))
+    if cache_read is None:
         cache_read = first_integer(usage, _CACHE_READ)
     cache_write = first_integer(inside, _CACHE_WRITE_DETAILS)
     if cache_write is None:
         cache_write = first_integer(usage, _CACHE_WRITE)
-    reasoning = integer(outside.get("reasoning_tokens"))
-    if reasoning is None:
-        reasoning = integer(usage.get("reasoning_tokens"))
+    reasoning, beside = integer(outside.get("reasoning_tokens")), integer(usage.get("reasoning_tokens"))
     input_audio = integer(inside.get("audio_tokens"))
 
     missing = (
         0 if said is None or input_tokens is None or output_tokens is None else said - input_tokens - output_tokens
     )
-    if reasoning and output_tokens is not None and (missing == reasoning or reasoning > output_tokens):
+    # A part of the completion that is larger than it isn't believed where there is a total to tell.
+    told = reasoning is not None and said is not None
+    reasoning = beside if reasoning is None else reasoning
+    if reasoning and output_tokens is not None and (missing == reasoning or (reasoning > output_tokens and not told)):
         output_tokens += reasoning
     elif input_tokens is not None and output_tokens is not None and missing > 0:
         if missing == (cache_read or 0) + (cache_write or 0):

@@ -15,7 +15,16 @@ from llmtoken.extract import _texts, details
 from llmtoken.extract._api import Api, Json, Reply, model_asked_for
 from llmtoken.extract._errors import error_in
 from llmtoken.extract._fields import mapping, mappings, text
-from llmtoken.extract._google import answer, contents_prompt, function_call, model_in_path, usage_metadata, word
+from llmtoken.extract._google import (
+    PARTS,
+    adds_up,
+    answer,
+    contents_prompt,
+    function_call,
+    model_in_path,
+    usage_metadata,
+    word,
+)
 from llmtoken.inference import Completion
 
 
@@ -35,11 +44,14 @@ def whole(body: Json, reply: Reply) -> None:
 def streamed(events: tuple[Event, ...], reply: Reply) -> None:
     """Fold chunks, each of which is a `GenerateContentResponse`.
 
-    Usage grows from chunk to chunk, but a chunk may leave fields out that an earlier one had.
+    Usage grows from chunk to chunk, but a chunk may leave fields out that an earlier one had. They
+    hold, unless the later chunk's own counts make up its total: then it says everything.
+    A prompt that is blocked gets no candidates at all.
     """
     usage: dict[str, Any] = {}
     finish: dict[int, str] = {}
     seen: set[int] = set()
+    blocked = False
     for event in events:
         chunk = answer(event.data)
         for candidate in mappings(chunk.get("candidates")):
@@ -55,14 +67,17 @@ def streamed(events: tuple[Event, ...], reply: Reply) -> None:
             if reason := word(candidate.get("finishReason")):
                 finish[number] = reason
         if said := mapping(chunk.get("usageMetadata")):
+            if "candidatesTokenCount" in usage and adds_up(said):
+                usage = {name: count for name, count in usage.items() if name not in PARTS}
             usage.update(said)
             reply.usage_is_final = bool(finish) and seen <= finish.keys()
+        blocked = blocked or "blockReason" in mapping(chunk.get("promptFeedback"))
         reply.id = reply.id or text(chunk.get("responseId"))
         reply.model = reply.model or text(chunk.get("modelVersion"))
         if chunk.get("error") or event.name == "error":
             reply.error_type = error_in(chunk) or reply.error_type
     reply.finish_reasons = [finish[index] for index in sorted(finish)]
-    reply.finished = bool(finish) and seen <= finish.keys()
+    reply.finished = (bool(finish) or blocked) and seen <= finish.keys()
     reply.usage = usage_metadata(usage)
     details.read({"usageMetadata": usage}, reply.details)
 
