@@ -128,6 +128,25 @@ def test_a_line_of_bare_json_is_taken_as_data() -> None:
     ]
 
 
+def test_where_blank_lines_are_missing_every_line_of_json_is_an_event() -> None:
+    assert data('data: {"a": 1}\ndata: {"a": 2}\ndata: [DONE]\n\n') == [{"a": 1}, {"a": 2}, "[DONE]"]
+    assert data('data: {"a": 1}\r\ndata: {"a": 2}\r\n') == [{"a": 1}, {"a": 2}]
+
+
+def test_where_blank_lines_are_missing_whole_lines_before_a_cut_one_count() -> None:
+    frames = read('data: {"a": 1}\ndata: {"a": 2}\ndata: {"a":')
+    assert ([event.data for event in frames.events], frames.cut) == ([{"a": 1}, {"a": 2}], True)
+
+
+def test_json_lines_one_of_which_is_none_stay_one_payload() -> None:
+    assert data('data: {"a": 1}\ndata: two\n\n') == ['{"a": 1}\ntwo']
+
+
+def test_spaces_before_the_first_field_and_behind_the_end_are_none() -> None:
+    assert data(' data: {"a": 1}\n\ndata: [DONE] \n\n') == [{"a": 1}, "[DONE]"]
+    assert data('data: {"a": 1}\n\ndata: [DONE] ') == [{"a": 1}, "[DONE]"]
+
+
 def test_a_payload_that_is_broken_json_is_kept_as_text_and_noted() -> None:
     assert read('data: {"a": \n\ndata: {"a": 2}\n\n') == Frames(
         (Event('{"a": ', None, 14), Event({"a": 2}, None, 30)), problems=("stream_json",)
@@ -151,6 +170,7 @@ def test_a_payload_that_is_nearly_json_is_read() -> None:
         "event: a\ndata: 1",
         "\ufeff\r\nid: 1\r\ndata: 1",
         "retry: 1\n\ndata: 1",
+        " data: 1\n\n",
     ],
 )
 def test_a_stream_is_known_by_its_look(beginning: str) -> None:

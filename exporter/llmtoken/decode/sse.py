@@ -1,8 +1,10 @@
-r"""Server-sent events, as the WHATWG HTML standard parses them, with three things forgiven.
+r"""Server-sent events, as the WHATWG HTML standard parses them, with some things forgiven.
 
 A stream may end without its last blank line: an event that is whole all the same counts.
 `error: {…}` is taken as data (older llama.cpp servers), and so is a line of bare JSON
-(proxies that fail in mid-stream). Must not know what events mean.
+(proxies that fail in mid-stream). Where the blank lines are missing, so that an event has
+several lines that are JSON each, every line is an event; clients that read by lines never
+notice. Spaces before the first field and behind `[DONE]` are none. Must not know what events mean.
 
 Lines keep their ends (`\n`, `\r\n` or `\r`) while they are read: JSON doesn't mind them, and
 lengths add up to offsets.
@@ -23,9 +25,9 @@ from llmtoken.exchange import Event
 
 MAX_LINES = 4 * MAX_EVENTS
 
-_LOOK = re.compile(rb"(?:\xef\xbb\xbf)?[\r\n]*(?:(?::|event:|id:|retry:)[^\r\n]*+[\r\n]++)*+data:")
+_LOOK = re.compile(rb"(?:\xef\xbb\xbf)?[\r\n]*[ \t]*(?:(?::|event:|id:|retry:)[^\r\n]*+[\r\n]++)*+data:")
 _LOOK_BYTES = 64 * 1024
-_FIRST_FIELD = re.compile(rb"(?:\xef\xbb\xbf)?[\r\n]*(?::|(?:data|event|id|retry|error)[:\r\n])")
+_FIRST_FIELD = re.compile(rb"(?:\xef\xbb\xbf)?[\r\n]*[ \t]*(?::|(?:data|event|id|retry|error)[:\r\n])")
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 _BLANK = frozenset({b"\n", b"\r\n", b"\r"})
 _DONE = "[DONE]"
@@ -46,13 +48,12 @@ def read(data: bytes, *, on_wire: bool = True) -> Frames:
     lines, problems = _lines(data)
     ends: Iterable[int | None] = list(accumulate(map(len, lines))) if on_wire else repeat(None)
     if lines:
-        lines[0] = lines[0].removeprefix(values.BOM)
+        lines[0] = lines[0].removeprefix(values.BOM).lstrip(b" \t")
     events, name, payload = _events(zip(lines, ends, strict=False), problems)
     if "too_large" in problems:
         return Frames(tuple(events), cut=True, problems=tuple(problems))
-    event, cut = _unfinished(name, payload, lines[-1] if lines else b"", len(data) if on_wire else None)
-    if event is not None:
-        events.append(event)
+    last, cut = _unfinished(name, payload, lines[-1] if lines else b"", len(data) if on_wire else None)
+    events.extend(last)
     return Frames(tuple(events), cut, tuple(problems))
 
 
@@ -77,8 +78,9 @@ def _events(
             try:
                 value = fast(payload)
             except values.NOT_STRICT:
-                value = _value(payload, problems)
-            append(Event(value if value.__class__ is not str else values.unwrapped(value), name, end))
+                events += _made(payload, name, end, problems)
+            else:
+                append(Event(value if value.__class__ is not str else values.unwrapped(value), name, end))
             name = payload = None
             continue
         name, payload = _field(line, name, payload)
@@ -125,38 +127,56 @@ def _joined(payload: bytes | bytearray, value: bytes) -> bytearray:
 
 def _unfinished(
     name: str | None, payload: bytes | bytearray | None, last: bytes, end: int | None
-) -> tuple[Event | None, bool]:
+) -> tuple[list[Event], bool]:
     """What stands behind the last blank line: an event if it is whole, and whether something was cut."""
     partial = not last.endswith((b"\n", b"\r"))
     if payload is None:
-        return None, name is not None or (partial and bool(last) and not last.startswith(b":"))
+        return [], name is not None or (partial and bool(last) and not last.startswith(b":"))
     value: Any
     try:
         value = values.parse(payload)
     except ValueError:
         value = _text(payload)
+        if found := _line_by_line(value):
+            return [Event(one, None, end) for one in found], False
+        if partial and (found := _line_by_line(value.rpartition("\n")[0])):
+            return [Event(one, None, end) for one in found], True
         whole = value == _DONE or (not partial and value[:1] not in ("{", "["))
     else:
         # `12` may be the beginning of `123`; an object, a list or a string shows its end.
         whole = not partial or isinstance(value, dict | list | str)
-    return (Event(value, name, end), False) if whole else (None, True)
+    return ([Event(value, name, end)], False) if whole else ([], True)
 
 
-def _value(payload: bytes | bytearray, problems: set[str]) -> Any:
-    """The payload that isn't strict JSON: often `[DONE]`, else what can be made of it."""
+def _made(payload: bytes | bytearray, name: str | None, end: int | None, problems: set[str]) -> list[Event]:
+    """The event of a payload that isn't strict JSON: often `[DONE]`, else what can be made of it."""
     text = _text(payload)
     if text == _DONE:
-        return text
+        return [Event(text, name, end)]
     try:
-        return values.parse(payload)
+        return [Event(values.parse(payload), name, end)]
     except ValueError:
+        if found := _line_by_line(text):
+            return [Event(one, None, end) for one in found]
         if text.lstrip()[:1] in ("{", "["):
             problems.add("stream_json")
-        return text
+        return [Event(text, name, end)]
+
+
+def _line_by_line(payload: str) -> list[Any]:
+    """The values of a payload whose lines are JSON each, or `[DONE]`; none where they are not."""
+    lines = payload.split("\n")
+    if len(lines) == 1 or payload[:1] not in ("{", "[") or len(lines) > MAX_EVENTS:
+        return []
+    try:
+        return [_DONE if line.rstrip() == _DONE else values.fast(line) for line in lines]
+    except values.NOT_STRICT:
+        return []
 
 
 def _text(payload: bytes | bytearray) -> str:
-    return payload[: len(payload) - _end_of(payload)].decode("utf-8", "replace")
+    text = payload[: len(payload) - _end_of(payload)].decode("utf-8", "replace")
+    return _DONE if text.startswith(_DONE) and text.rstrip() == _DONE else text
 
 
 def _end_of(line: bytes | bytearray) -> int:
