@@ -212,3 +212,17 @@ def test_coheres_last_chunk_says_why_it_stopped_without_a_text() -> None:
     last = {"is_finished": True, "finish_reason": "COMPLETE", "index": 0, "amazon-bedrock-invocationMetrics": METRICS}
     read = chunks(first, last).inference
     assert (read.finish_reasons, read.usage) == (("COMPLETE",), REPORTED)
+
+
+def test_an_imported_model_completes_in_openais_words() -> None:
+    usage = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
+    choice = {"index": 0, "text": "Hello", "finish_reason": "length"}
+    body = {"object": "text_completion", "model": "mine", "choices": [choice], "usage": usage}
+    for extraction in (
+        extract(exchange(INVOKE, {"prompt": "Hi"}, body)),
+        chunks({**body, "amazon-bedrock-invocationMetrics": METRICS}),
+    ):
+        inference = extraction.inference
+        assert (inference.operation_name, inference.response_model) == ("text_completion", "mine")
+        assert (inference.finish_reasons, inference.usage) == (("length",), REPORTED)
+        assert extraction.completion().texts == ("Hello",)

@@ -88,6 +88,25 @@ def test_a_batch_says_its_usage_when_it_has_ended() -> None:
     assert (done.api, done.inference.response_id, done.inference.usage) == ("openai.batches", "b", REPORTED)
 
 
+def test_a_batch_job_of_mistrals_that_holds_its_answers_is_their_sum() -> None:
+    answer = {"status_code": 200, "body": {"object": "chat.completion", "usage": CHAT_USAGE}}
+    job = {"id": "b", "object": "batch", "model": "m", "status": "RUNNING", "outputs": None}
+    assert fetched("/v1/batch/jobs/b", job).inference.usage == Usage()
+    done = {**job, "status": "SUCCESS", "outputs": [{"response": answer}, {"response": answer}]}
+    inference = fetched("/v1/batch/jobs/b", done).inference
+    assert (inference.response_id, inference.operation_name) == ("b", "batch")
+    assert inference.usage == Usage(input_tokens=14, output_tokens=6, total_tokens=20, source="reported")
+
+
+def test_a_page_of_xais_results_is_added_up_under_its_first_answers_id() -> None:
+    answers = [{"id": name, "model": "grok", "usage": CHAT_USAGE} for name in ("a", "b")]
+    page = [{"batch_request_id": "0", "batch_result": {"response": {"chat_get_completion": one}}} for one in answers]
+    extraction = fetched("/v1/batches/batch_1/results", {"results": page, "pagination_token": None})
+    inference = extraction.inference
+    assert (extraction.api, inference.response_id, inference.response_model) == ("x_ai.batches.results", "a", "grok")
+    assert inference.usage == Usage(input_tokens=14, output_tokens=6, total_tokens=20, source="reported")
+
+
 def test_the_results_of_a_batch_are_added_up_under_its_id() -> None:
     usage = {"input_tokens": 7, "output_tokens": 3}
     message = {"id": "m", "type": "message", "model": "c", "content": [], "usage": usage}

@@ -175,10 +175,12 @@ def test_an_interaction_in_the_background_is_not_counted_before_it_is_fetched() 
 
 
 def test_a_batch_that_is_done_adds_its_answers_up_under_its_name() -> None:
-    answers = {"inlinedResponses": {"inlinedResponses": [{"response": {"usageMetadata": USAGE}}] * 2}}
+    answers = {
+        "inlinedResponses": {"inlinedResponses": [{"response": {"usageMetadata": USAGE, "modelVersion": "g"}}] * 2}
+    }
     batch = {"name": "batches/b", "done": True, "response": answers}
     extraction = extract(exchange("/v1beta/batches/b", None, batch, method="GET"))
-    assert extraction.inference.response_id == "batches/b"
+    assert (extraction.inference.response_id, extraction.inference.response_model) == ("batches/b", "g")
     assert (extraction.inference.usage.input_tokens, extraction.inference.usage.output_tokens) == (30, 14)
 
 

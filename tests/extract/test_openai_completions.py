@@ -35,6 +35,13 @@ def test_a_stream_is_folded() -> None:
     assert extraction.completion().texts == ("ac", "b")
 
 
+def test_a_stream_of_bare_pieces_is_whole_unless_somebody_cut_it() -> None:
+    extraction = extract(exchange(PATH, {"prompt": "Hi"}, [{"value": "Hel"}, {"value": "lo"}]))
+    assert extraction.complete
+    assert extraction.completion().texts == ("Hello",)
+    assert not extract(exchange(PATH, {"prompt": "Hi"}, [{"value": "Hel"}], aborted="upstream")).complete
+
+
 def test_a_reply_that_is_all_prompt_has_an_input_and_no_output() -> None:
     reply = chunk("", "length", usage={"prompt_tokens": 11, "total_tokens": 11})
     usage = extract(exchange(PATH, {"prompt": "Hi", "max_tokens": 0}, reply)).inference.usage

@@ -48,7 +48,13 @@ def error_type(status: int | None, headers: Mapping[str, str], body: Any) -> str
         return found
     # AWS: `ValidationException:http://internal.amazon.com/…`, or `com.amazon#…` in the body (Smithy's JSON protocols).
     aws = headers.get("x-amzn-errortype") or _word(mapping(body), "__type") or ""
-    return aws.partition(":")[0].rpartition("#")[2] or f"http_{status}"
+    # DashScope: a code beside the message. Numbers there repeat the status.
+    return aws.partition(":")[0].rpartition("#")[2] or _code(mapping(body)) or f"http_{status}"
+
+
+def _code(body: Mapping[str, Any]) -> str | None:
+    word = text(body.get("code"))
+    return word if word and len(word) <= LONGEST and not word.isdigit() and " " not in word else None
 
 
 def _word(error: Mapping[str, Any], name: str) -> str | None:

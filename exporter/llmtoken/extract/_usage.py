@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from msgspec.structs import replace
+
 from llmtoken.extract._fields import first_integer, first_mapping, integer, mapping, mappings, total
 from llmtoken.inference import Usage
 
@@ -123,6 +125,11 @@ def openai_usage(value: Any, model: str | None = None) -> Usage:
         input_audio=input_audio,
         output_audio=integer(outside.get("audio_tokens")),
     )
+
+
+def input_alone(usage: Usage) -> Usage:
+    """The usage of what generates nothing: a total that stands alone is the input."""
+    return usage if usage.known else replace(usage, input_tokens=usage.total_tokens)
 
 
 def usage_in_timings(timings: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -1,7 +1,7 @@
 """Amazon Bedrock's invoke and invoke-with-response-stream: every model family in its own format.
 
-Anthropic's messages, Nova's converse and OpenAI-like chats are read by their own files; the
-rest differ only in where they keep a text and a finish reason, which `_PLACES` says. Usage
+Anthropic's messages, Nova's converse, OpenAI-like chats and completions (imported models) are read by
+their own files; the rest differ only in where they keep a text and a finish reason, which `_PLACES` says. Usage
 that the body leaves out is in headers, or in the last chunk's `amazon-bedrock-invocationMetrics`.
 Source: https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters.html
 """
@@ -13,7 +13,14 @@ from dataclasses import replace
 from typing import Any
 
 from llmtoken.exchange import Body, Event
-from llmtoken.extract import _texts, anthropic_messages, bedrock_converse, details, openai_chat
+from llmtoken.extract import (
+    _texts,
+    anthropic_messages,
+    bedrock_converse,
+    details,
+    openai_chat,
+    openai_completions,
+)
 from llmtoken.extract._api import Api, Json, Reply
 from llmtoken.extract._fields import first_integer, integer, mapping, mappings, text, total
 from llmtoken.extract._usage import billable
@@ -41,9 +48,11 @@ def whole(body: Json, reply: Reply) -> None:
     """Read a model's reply."""
     if family := _family(body):
         family.whole(body, reply)
+        reply.operation_name = family.operation_name
         reply.finish_reasons = reply.finish_reasons or _stop_reasons(body)
     else:
-        reply.id, reply.model = text(body.get("id")), text(body.get("model"))
+        reply.id = text(body.get("id")) or text(body.get("response_id")) or text(body.get("generation_id"))
+        reply.model = text(body.get("model"))
         reply.finish_reasons = [reason for _, reason in _choices(body) if reason]
         reply.usage = _usage_in_body(body)
         reply.operation_name = _operation(body)
@@ -56,6 +65,7 @@ def streamed(events: tuple[Event, ...], reply: Reply) -> None:
     family = next((found for event in events if (found := _family(mapping(event.data)))), None)
     if family:
         family.streamed(events, reply)
+        reply.operation_name = family.operation_name
         if not reply.finish_reasons:
             reply.finish_reasons = [reason for event in events for reason in _stop_reasons(mapping(event.data))]
     else:
@@ -97,6 +107,8 @@ def _family(body: Json) -> Api | None:
         return anthropic_messages.API
     if "stopReason" in body or "messageStart" in body:
         return bedrock_converse.API
+    if body.get("object") == "text_completion":
+        return openai_completions.API
     choice = next(iter(mappings(body.get("choices"))), {})
     return openai_chat.API if "message" in choice or "delta" in choice else None
 

@@ -6,20 +6,16 @@ Source: https://docs.cohere.com/reference/rerank and https://docs.voyageai.com/r
 
 from __future__ import annotations
 
-from msgspec.structs import replace
-
 from llmtoken.extract._api import Api, Json, Reply
 from llmtoken.extract._fields import mapping, text
-from llmtoken.extract._usage import openai_usage
+from llmtoken.extract._usage import input_alone, openai_usage
 from llmtoken.extract.cohere_chat import cohere_usage
 
 
 def whole(body: Json, reply: Reply) -> None:
-    """Read the results. Nothing is generated, so a total that stands alone is the input."""
+    """Read the results."""
     reply.id, reply.model = text(body.get("id")), text(body.get("model"))
-    usage = openai_usage(body.get("usage"))
-    if not usage.known:
-        usage = replace(usage, input_tokens=usage.total_tokens)
+    usage = input_alone(openai_usage(body.get("usage")))
     reply.usage = usage if usage.known else cohere_usage(mapping(body.get("meta")))
 
 

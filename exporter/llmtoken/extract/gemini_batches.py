@@ -24,7 +24,9 @@ def whole(body: Json, reply: Reply) -> None:
         return
     reply.error_type = error_in(body) or reply.error_type
     answers = mapping(mapping(body.get("response")).get("inlinedResponses"))
-    responses = (mapping(one.get("response")) for one in mappings(answers.get("inlinedResponses")))
+    responses = [mapping(one.get("response")) for one in mappings(answers.get("inlinedResponses"))]
+    models = {text(one.get("modelVersion")) for one in responses}
+    reply.model = models.pop() if len(models) == 1 else None
     reply.details["service_tier"] = "batch"
     reply.usage = add_up([usage_metadata(mapping(one.get("usageMetadata"))) for one in responses])
 

@@ -1,9 +1,13 @@
 """OpenAI's legacy completions: `POST …/completions`, spoken by vLLM, llama.cpp and Together too.
 
-Source: https://platform.openai.com/docs/api-reference/completions
+Writer streams bare pieces (`{"value": "Hel"}`) instead of choices, without an end or a usage.
+Source: https://platform.openai.com/docs/api-reference/completions and
+https://dev.writer.com/api-reference/completion-api/text-generation
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 from llmtoken.exchange import Body, Event
 from llmtoken.extract import _texts
@@ -25,6 +29,13 @@ def whole(body: Json, reply: Reply) -> None:
 def streamed(events: tuple[Event, ...], reply: Reply) -> None:
     """Fold a stream of `text_completion`s."""
     fold(events, reply, lambda _index, choice: choice.get("text"))
+    if not reply.output_ends and (bare := [event.end for event in events if _bare(event.data)]):
+        reply.output_ends = bare
+        reply.finished = reply.error_type is None
+
+
+def _bare(chunk: Any) -> str | None:
+    return None if "choices" in mapping(chunk) else text(mapping(chunk).get("value"))
 
 
 def prompt(request: Json) -> Prompt | None:
@@ -41,6 +52,7 @@ def completion(body: Body) -> Completion | None:
         for choice in mappings(mapping(chunk).get("choices")):
             index = choice.get("index")
             choices.add_text(index if type(index) is int else 0, choice.get("text"))
+        choices.add_text(0, _bare(chunk))
     return choices.completion()
 
 

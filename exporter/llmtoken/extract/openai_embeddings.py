@@ -5,12 +5,10 @@ Source: https://platform.openai.com/docs/api-reference/embeddings
 
 from __future__ import annotations
 
-from msgspec.structs import replace
-
 from llmtoken.extract import _texts
 from llmtoken.extract._api import Api, Json, Reply
 from llmtoken.extract._fields import mapping, mappings, text
-from llmtoken.extract._usage import openai_usage
+from llmtoken.extract._usage import input_alone, openai_usage
 from llmtoken.inference import Prompt
 
 
@@ -22,10 +20,7 @@ def whole(body: Json, reply: Reply) -> None:
     (https://docs.voyageai.com/reference/embeddings-api).
     """
     reply.id, reply.model = text(body.get("id")), text(body.get("model"))
-    usage = openai_usage(body.get("usage"))
-    if not usage.known:
-        usage = replace(usage, input_tokens=usage.total_tokens)
-    reply.usage = usage
+    reply.usage = input_alone(openai_usage(body.get("usage")))
 
 
 def prompt(request: Json) -> Prompt | None:

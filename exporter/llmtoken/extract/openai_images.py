@@ -1,7 +1,7 @@
-"""Images: `POST …/images/generations`, `…/edits` and `…/variations`, whole and streamed.
+"""Images: `POST …/images/generations`, `…/edits` and `…/variations`, whole and streamed; OpenRouter's `…/images`.
 
 GPT image models say their usage; DALL·E and xAI bill by the image and say none.
-Source: https://platform.openai.com/docs/api-reference/images
+Source: https://platform.openai.com/docs/api-reference/images and https://openrouter.ai/docs/api/reference
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def streamed(events: tuple[Event, ...], reply: Reply) -> None:
 API = Api(
     name="openai.images",
     operation_name="image_generation",
-    path=r"/images/(?:generations|edits|variations)",
+    path=r"/images(?:/(?:generations|edits|variations))?",
     countable=False,
     whole=whole,
     streamed=streamed,

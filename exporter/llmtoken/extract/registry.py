@@ -20,6 +20,7 @@ from llmtoken import timing
 from llmtoken.errors import tell
 from llmtoken.exchange import Exchange
 from llmtoken.extract import (
+    aleph_alpha,
     anthropic_batches,
     anthropic_complete,
     anthropic_messages,
@@ -29,6 +30,7 @@ from llmtoken.extract import (
     cohere_embed,
     cohere_generate,
     cohere_rerank,
+    dashscope,
     details,
     gemini_batches,
     gemini_embed,
@@ -87,6 +89,7 @@ APIS: tuple[Api, ...] = (
     openai_runs.API,
     openai_runs.RETRIEVE,
     openai_batches.API,
+    openai_batches.RESULTS,
     openai_images.API,
     openai_audio.SPEECH,
     openai_audio.TRANSCRIPTIONS,
@@ -111,6 +114,10 @@ APIS: tuple[Api, ...] = (
     hugging_face_tgi.API,
     llama_cpp_completion.API,
     ollama_embed.API,
+    dashscope.API,
+    dashscope.EMBEDDINGS,
+    dashscope.RERANK,
+    aleph_alpha.API,
 )
 """Every API we read. Where several share a path, `looks_like` decides; where none does, the first one is taken."""
 
