@@ -81,6 +81,13 @@ def test_a_prediction_says_its_tokens_when_it_has_ended() -> None:
     assert done.completion().texts == ("Hello",)
 
 
+def test_the_stream_of_a_predictions_output_says_no_tokens() -> None:
+    body = "event: output\nid: 1:0\ndata: Hello\n\nevent: done\nid: 1:1\ndata: {}\n\n"
+    extraction = fetched("/v1/streams/s", body)
+    assert (extraction.complete, extraction.countable, extraction.problems) == (True, False, ())
+    assert (extraction.inference.provider_name, extraction.inference.stream) == ("replicate", True)
+
+
 def test_a_batch_says_its_usage_when_it_has_ended() -> None:
     batch = {"id": "b", "object": "batch", "model": "m", "status": "in_progress", "usage": USAGE}
     assert fetched("/v1/batches/b", batch).inference.usage == Usage()

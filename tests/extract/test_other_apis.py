@@ -138,6 +138,51 @@ def test_a_usage_in_known_words_is_read_from_an_unknown_api(reply: Any) -> None:
     assert extraction.inference.tool_calls is None
 
 
+@pytest.mark.parametrize("path", ["/v1/responses", "/v1/messages", "/v1/chat"])
+def test_a_usage_in_others_words_is_read_where_the_path_misleads(path: str) -> None:
+    chunk = {"id": "c", "model": "m", "choices": [{"delta": {"content": "Hello"}}]}
+    events = [chunk, {**chunk, "choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 3}}, "[DONE]"]
+    extraction = extract(exchange(path, {"model": "m"}, events))
+    inference = extraction.inference
+    assert (extraction.complete, inference.response_id, inference.response_model) == (True, "c", "m")
+    assert inference.usage == Usage(input_tokens=7, output_tokens=3, total_tokens=10, source="reported")
+
+
+def test_a_count_in_known_words_is_no_usage_where_nothing_is_generated() -> None:
+    extraction = extract(exchange("/v1/messages/count_tokens", {}, {"usage": {"input_tokens": 7}}))
+    assert (extraction.inference.usage, extraction.problems) == (Usage(), ())
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/v1/models/ft:gpt-4.1:team::x"),
+        ("GET", "/v1beta/files/f:download"),
+        ("POST", "/upload/v1beta/fileSearchStores/s:uploadToFileSearchStore"),
+        ("GET", "/api/v1/tasks/t"),
+        ("POST", "/api/v1/services/aigc/text2image/image-synthesis"),
+        ("GET", "/ml/v1/foundation_model_specs"),
+        ("GET", "/metrics"),
+    ],
+)
+def test_what_uses_no_tokens_may_answer_with_a_text(method: str, path: str) -> None:
+    extraction = extract(exchange(path, None, "as text", method=method))
+    assert (extraction.inference.operation_name, extraction.countable, extraction.problems) == ("manage", False, ())
+
+
+@pytest.mark.parametrize(
+    ("path", "operation"),
+    [
+        ("/v1/tts", "speech"),
+        ("/v1/text-to-speech/voice/stream", "speech"),
+        ("/v1/listen", "transcription"),
+        ("/v1/stt", "transcription"),
+    ],
+)
+def test_audio_has_other_paths_elsewhere(path: str, operation: str) -> None:
+    assert extract(exchange(path, None, {})).inference.operation_name == operation
+
+
 def test_a_judgement_has_a_usage_where_the_server_says_one() -> None:
     said = {"id": "i", "model": "m", "results": [], "usage": {"prompt_tokens": 4, "completion_tokens": 0}}
     for path in (

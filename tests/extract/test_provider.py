@@ -29,6 +29,11 @@ def name(reply: dict[str, Any] | None = None, **fields: Any) -> str | None:
         ("api.x.ai", "x_ai"),
         ("us-south.ml.cloud.ibm.com", "ibm.watsonx.ai"),
         ("openrouter.ai", "openrouter"),
+        ("chatgpt.com", "openai"),
+        ("ai-gateway.vercel.sh", "vercel"),
+        ("oai.endpoints.kepler.ai.cloud.ovh.net", "ovhcloud"),
+        ("api.minimaxi.com", "minimax"),
+        ("ark.cn-beijing.volces.com", "volcengine"),
         ("notopenai.com", None),
         ("api.openai.com.evil.example", None),
     ],
@@ -93,6 +98,12 @@ def test_the_reply_says_it(reply: dict[str, Any], expected: str | None) -> None:
 def test_a_server_of_ones_own_that_says_nothing_is_self_hosted(upstream: str) -> None:
     assert name(upstream=upstream, host="llm.example") == "self_hosted"
     assert name({"system_fingerprint": "fp_ollama"}, upstream=upstream) == "ollama"
+
+
+def test_a_server_at_ollamas_port_that_says_nothing_is_ollama() -> None:
+    assert name(host="localhost:11434", path="/v1/embeddings") == "ollama"
+    assert name(upstream="10.0.0.2:11434", path="/v1/embeddings") == "ollama"
+    assert name(upstream="10.0.0.2:11434", response_headers={"server": "vllm"}) == "vllm"
 
 
 def test_a_public_server_that_says_nothing_is_whose_api_it_is() -> None:

@@ -46,9 +46,21 @@ def streamed(events: tuple[Event, ...], reply: Reply) -> None:
     reply.finished = reply.usage.known
 
 
-def recognises(body: Body) -> bool:
-    """Whether a reply says a usage; streams say it towards their end."""
-    return any(usage_in(mapping(value)).known for value in reversed(list(_texts.values(body))))
+def recognises(body: Body, *, latest: int = 0) -> bool:
+    """Whether a reply says a usage; streams say it towards their end. `latest` is how many values to look at."""
+    return any(usage_in(mapping(value)).known for value in reversed(list(_texts.values(body))[-latest:]))
+
+
+def stand_in(body: Body, reply: Reply) -> None:
+    """Read what another reader left in a reply that isn't laid out as its path says."""
+    found = Reply()
+    if body.framing == "json":
+        whole(mapping(body.json), found)
+    else:
+        streamed(body.events, found)
+    reply.usage, reply.details = found.usage, {**found.details, **reply.details}
+    reply.id, reply.model = reply.id or found.id, reply.model or found.model
+    reply.done, reply.finished = reply.done or found.done, reply.finished or found.finished
 
 
 API = Api(

@@ -1,7 +1,8 @@
-"""Audio: `POST …/audio/speech`, `…/transcriptions` and `…/translations`.
+"""Audio: `POST …/audio/speech`, `…/transcriptions` and `…/translations`, and what others call the same.
 
 Newer models say tokens, older ones seconds or nothing. The audio itself can't be counted.
-Source: https://platform.openai.com/docs/api-reference/audio
+Source: https://platform.openai.com/docs/api-reference/audio, https://docs.x.ai/docs/guides/voice,
+https://developers.deepgram.com/reference and https://elevenlabs.io/docs/api-reference
 """
 
 from __future__ import annotations
@@ -40,14 +41,17 @@ def streamed(events: tuple[Event, ...], reply: Reply) -> None:
 SPEECH = Api(
     name="openai.audio.speech",
     operation_name="speech",
-    path=r"/audio/speech",
+    path=r"/audio/speech|/v1/(?:tts|speak)|/v1/text-to-speech/[^/]+(?:/stream)?",
     countable=False,
     says_text=True,
     whole=whole,
     streamed=streamed,
 )
 TRANSCRIPTIONS = replace(
-    SPEECH, name="openai.audio.transcriptions", operation_name="transcription", path=r"/audio/transcriptions"
+    SPEECH,
+    name="openai.audio.transcriptions",
+    operation_name="transcription",
+    path=r"/audio/transcriptions|/v1/(?:stt|listen|speech-to-text)",
 )
 TRANSLATIONS = replace(
     SPEECH, name="openai.audio.translations", operation_name="translation", path=r"/audio/translations"

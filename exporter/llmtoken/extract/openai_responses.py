@@ -51,7 +51,7 @@ def _is_call(item: Json) -> bool:
 def streamed(events: tuple[Event, ...], reply: Reply) -> None:
     """Fold the typed events: deltas are output, the last event holds the whole response.
 
-    Until it comes, the first one's response names the model, and whole items name the calls.
+    What it leaves out the first one's response says; until it comes, whole items name the calls.
     """
     started: Json = {}
     items: list[Any] = []
@@ -76,10 +76,8 @@ def streamed(events: tuple[Event, ...], reply: Reply) -> None:
             reply.error_type = error_in(data) or "error"
         elif not started:
             started = mapping(data.get("response"))
+    reply.id, reply.model = reply.id or text(started.get("id")), reply.model or text(started.get("model"))
     if not reply.done:
-        reply.id, reply.model = text(started.get("id")), text(started.get("model"))
-        # It goes on without us and says its usage when it is fetched.
-        reply.pending = started.get("background") is True
         details.read({"output": items, "service_tier": started.get("service_tier")}, reply.details)
         reply.pending = started.get("background") is True  # it goes on without whoever listened
     reply.tool_calls = max(reply.tool_calls, sum(map(_is_call, items)))

@@ -1,7 +1,7 @@
 """Who served the call: `gen_ai.provider.name`, by the first thing that says it.
 
 In order: the middleware's configuration, the server's host, the path, the response's
-headers, the reply's own fields, a private address of the server, the API's own provider.
+headers, the reply's own fields, Ollama's port, a private address of the server, the API's own provider.
 The semantic conventions' values where they have one, else the service's own name in lower
 case, `self_hosted` for a server of one's own that says nothing. Must not know wire APIs.
 Source: https://opentelemetry.io/docs/specs/semconv/registry/attributes/gen-ai/
@@ -21,7 +21,7 @@ from llmtoken.extract._fields import text
 _HOSTS = (
     (r"\.openai\.azure\.com|\.cognitiveservices\.azure\.com", "azure.ai.openai"),
     (r"\.services\.ai\.azure\.com|\.models\.ai\.azure\.com|\.inference\.ai\.azure\.com", "azure.ai.inference"),
-    (r"(?:^|\.)openai\.com", "openai"),
+    (r"(?:^|\.)openai\.com|^chatgpt\.com", "openai"),
     (r"(?:^|\.)anthropic\.com", "anthropic"),
     (r"^bedrock[^/]*\.(?:amazonaws\.com(?:\.cn)?|api\.aws)", "aws.bedrock"),
     (r"^generativelanguage\.googleapis\.com", "gcp.gemini"),
@@ -55,6 +55,40 @@ _HOSTS = (
     (r"(?:^|\.)sambanova\.ai", "sambanova"),
     (r"(?:^|\.)ai21\.com", "ai21"),
     (r"(?:^|\.)models\.github\.ai", "github"),
+    (r"(?:^|\.)githubcopilot\.com", "github_copilot"),
+    (r"^ai-gateway\.vercel\.sh|(?:^|\.)v0\.dev", "vercel"),
+    (r"^gateway\.ai\.cloudflare\.com", "cloudflare"),
+    (r"^gateway\.pydantic\.dev", "pydantic"),
+    (r"(?:^|\.)inference\.heroku\.com", "heroku"),
+    (r"(?:^|\.)aleph-alpha\.com", "aleph_alpha"),
+    (r"(?:^|\.)avian\.io", "avian"),
+    (r"(?:^|\.)baseten\.co", "baseten"),
+    (r"(?:^|\.)charm\.land", "charm"),
+    (r"(?:^|\.)deepgram\.com", "deepgram"),
+    (r"^inference\.do-ai\.run", "digitalocean"),
+    (r"(?:^|\.)doubleword\.ai", "doubleword"),
+    (r"(?:^|\.)elevenlabs\.io", "elevenlabs"),
+    (r"(?:^|\.)friendli\.ai", "friendli"),
+    (r"(?:^|\.)hyperbolic\.xyz", "hyperbolic"),
+    (r"(?:^|\.)inceptionlabs\.ai", "inception"),
+    (r"(?:^|\.)jina\.ai", "jina_ai"),
+    (r"(?:^|\.)lambda(?:labs\.com|\.ai)", "lambda"),
+    (r"^api\.llama\.com", "meta"),
+    (r"(?:^|\.)minimaxi?\.(?:io|com|chat)", "minimax"),
+    (r"(?:^|\.)nebius\.(?:com|ai)", "nebius"),
+    (r"(?:^|\.)novita\.ai", "novita"),
+    (r"(?:^|\.)ai\.cloud\.ovh\.(?:net|us)", "ovhcloud"),
+    (r"(?:^|\.)replicate\.net", "replicate"),
+    (r"(?:^|\.)requesty\.ai", "requesty"),
+    (r"(?:^|\.)scaleway\.(?:ai|com)", "scaleway"),
+    (r"(?:^|\.)siliconflow\.(?:cn|com)", "siliconflow"),
+    (r"(?:^|\.)stepfun\.(?:com|ai)", "stepfun"),
+    (r"(?:^|\.)hunyuan\.cloud\.tencent\.com|^hunyuan\.tencentcloudapi\.com", "tencent_cloud"),
+    (r"(?:^|\.)upstage\.ai", "upstage"),
+    (r"(?:^|\.)venice\.ai", "venice"),
+    (r"^ark\.[a-z0-9-]+\.(?:volces|bytepluses)\.com", "volcengine"),
+    (r"^qianfan\.baidubce\.com|^aip\.baidubce\.com", "baidu_cloud"),
+    (r"(?:^|\.)lingyiwanwu\.com", "01_ai"),
 )
 """The end of a public host name, and whose it is."""
 
@@ -66,7 +100,7 @@ _PATHS = (
     (r"/ml/v1/(?:text|deployments)/", "ibm.watsonx.ai"),
     (r"/serving-endpoints/", "databricks"),
     (r"/api/v2/cortex/", "snowflake"),
-    (r"/compatible-mode/v1/", "alibaba_cloud"),
+    (r"/compatible-mode/v1/|/api/v1/services/(?:aigc|embeddings|rerank)/", "alibaba_cloud"),
     (r"/api/(?:generate|chat|embed|embeddings)/?$", "ollama"),
 )
 
@@ -98,6 +132,8 @@ _FIELDS = (
 _SERVERS = (("llama.cpp", "llama_cpp"), ("vllm", "vllm"), ("ollama", "ollama"), ("xinference", "xinference"))
 """What self-hosted servers call themselves in `server`, in their fingerprint or as the owner of a model."""
 
+OLLAMA_PORT = 11434
+
 _LLAMA_CPP_BUILD = re.compile(r"b\d{3,}-[0-9a-f]{6,}")
 """llama.cpp's fingerprint is its build, such as b5000-abcdef0."""
 
@@ -127,6 +163,8 @@ def evidence(exchange: Exchange, reply: Mapping[str, Any], default: str | None =
         return name, "the response's headers"
     if name := _by_fields(reply):
         return name, "fields of the reply"
+    if _split(exchange.upstream or exchange.host or "")[1] == OLLAMA_PORT:
+        return "ollama", "the port, which is Ollama's"
     if exchange.upstream and _is_private(exchange.upstream):
         return "self_hosted", "the upstream's address, which is of this network"
     return default, "the API, which only this provider has" if default else "nothing says who it is"

@@ -109,6 +109,7 @@ APIS: tuple[Api, ...] = (
     mistral_conversations.API,
     replicate_predictions.API,
     replicate_predictions.RETRIEVE,
+    replicate_predictions.STREAM,
     watsonx.API,
     watsonx.EMBEDDINGS,
     hugging_face_tgi.API,
@@ -123,11 +124,14 @@ APIS: tuple[Api, ...] = (
 
 PROBLEMS = {
     "unknown_api": "neither the path nor the bodies are of an API we know",
-    "generic_usage": "the API is unknown, but its reply says a usage in words that we know",
+    "generic_usage": "the API is unknown, or the reply isn't laid out as in it, but it says a usage in words that we know",
     "unreadable_reply": "the API is known, but its reply is neither JSON nor events (an HTML page, say)",
     "reader_failed": "a defect of ours in the reader of this API; please report it",
 }
 """What can be wrong with a reading, and what it means. The names are a metric's label."""
+
+LATEST = 4
+"""Of the events of a stream that said no usage in its API's words, how many are asked for one in others' words."""
 
 UNKNOWN = Api(name="unknown", operation_name="", path="", countable=False)
 
@@ -231,6 +235,10 @@ def _read(api: Api, exchange: Exchange, first: Mapping[str, Any]) -> tuple[Reply
         tell(log, error, "Could not read a reply of %s", api.name)
         return Reply(error_type=reply.error_type), "reader_failed"
     if api is generic.API:
+        return reply, "generic_usage"
+    silent = not (reply.usage.known or reply.pending or reply.error_type)
+    if silent and api.countable and generic.recognises(body, latest=LATEST):
+        generic.stand_in(body, reply)
         return reply, "generic_usage"
     unreadable = body.framing == "text" and not body.truncated and not api.says_text
     return reply, "unreadable_reply" if unreadable else None

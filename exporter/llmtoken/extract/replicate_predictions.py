@@ -1,8 +1,8 @@
-"""Replicate's predictions: made (`POST`), and fetched until they are done (`GET`).
+"""Replicate's predictions: made (`POST`), and fetched until they are done (`GET`), or their output as it comes.
 
 Language models say their tokens in `metrics` once they have ended; a prediction is counted
-by its id.
-Source: https://replicate.com/docs/reference/http#predictions.create
+by its id. The stream of its output says none.
+Source: https://replicate.com/docs/reference/http#predictions.create and https://replicate.com/docs/topics/predictions/streaming
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from llmtoken.exchange import Exchange
+from llmtoken.exchange import Event, Exchange
 from llmtoken.extract import _texts
 from llmtoken.extract._api import Api, Json, Reply, model_asked_for
 from llmtoken.extract._fields import first_integer, mapping, text
@@ -42,6 +42,17 @@ def whole(body: Json, reply: Reply) -> None:
     )
 
 
+def streamed(events: tuple[Event, ...], reply: Reply) -> None:
+    """Fold `output` … `done`, or `error`."""
+    for event in events:
+        if event.name == "output":
+            reply.output_ends.append(event.end)
+        elif event.name == "done":
+            reply.done = True
+        elif event.name == "error":
+            reply.error_type = "error"
+
+
 def prompt(request: Json) -> Prompt | None:
     """The input's prompts."""
     asked = mapping(request.get("input"))
@@ -61,3 +72,11 @@ API = Api(
     completion=lambda body: _texts.text_completion(mapping(body.json).get("output")),
 )
 RETRIEVE = replace(API, path=r"/predictions/[^/]+(?:/cancel)?", methods=frozenset({"GET", "POST"}), fetches=True)
+STREAM = replace(
+    API,
+    name="replicate.streams",
+    path=r"/v1/streams/[^/]+",
+    methods=frozenset({"GET"}),
+    looks_like=lambda *_: False,
+    streamed=streamed,
+)

@@ -1,4 +1,4 @@
-"""Operations that use no tokens of their own: counting, lists, files, moderation, pages.
+"""Operations that use no tokens of their own: counting, lists, files, moderation, pages, tasks.
 
 They are named so that nobody takes their numbers for usage. An operation that reports usage
 has a file of its own, but for judgements, which some servers say a usage of.
@@ -102,13 +102,16 @@ OTHER = (
         r"|uploads|containers|evals|skills|videos|organization|engines)(?:/[^/:]+){0,5}",
         methods=ANY,
         countable=False,
+        says_text=True,
     ),
     Api(
         name="openai.other",
         operation_name="manage",
-        path=r"/(?:chat/completions(?:/[^/]+/messages)?|responses/[^/]+/input_items)",
+        # The names of tuned models and Google's verbs have colons.
+        path=r"/(?:chat/completions(?:/[^/]+/messages)?|responses(?:/[^/]+/input_items)?|(?:models|files)/[^/]+)",
         methods=frozenset({"GET", "DELETE", "HEAD", "OPTIONS"}),
         countable=False,
+        says_text=True,
     ),
     Api(
         name="openai.other",
@@ -116,6 +119,7 @@ OTHER = (
         path=r"/(?:chat/completions|responses|interactions)/[^/]+",
         methods=frozenset({"DELETE"}),
         countable=False,
+        says_text=True,
     ),
     Api(
         name="openai.other",
@@ -123,14 +127,17 @@ OTHER = (
         path=r"/realtime/(?:sessions|client_secrets|transcription_sessions|calls)",
         methods=ANY,
         countable=False,
+        says_text=True,
     ),
     Api(
         name="gemini.other",
         operation_name="manage",
         # A cached content says how many tokens it has; they are billed with the calls that read it.
-        path=r"/(?:cachedContents|fileSearchStores|corpora)(?:/[^/:]+){0,5}|:(?:predictLongRunning|fetchPredictOperation)",
+        path=r"/(?:cachedContents|fileSearchStores|corpora)(?:/[^/:]+){0,5}"
+        r"|:(?:predictLongRunning|fetchPredictOperation|uploadToFileSearchStore|importFile)",
         methods=ANY,
         countable=False,
+        says_text=True,
         request_model=_google.model_in_path,
     ),
     Api(
@@ -140,6 +147,7 @@ OTHER = (
         path=r"/async-invoke(?:/[^/]+)?|/guardrail/[^/]+/version/[^/]+/apply",
         methods=ANY,
         countable=False,
+        says_text=True,
     ),
     Api(
         name="ollama.other",
@@ -147,7 +155,25 @@ OTHER = (
         path=r"/api/(?:tags|show|ps|pull|push|create|copy|delete|version|blobs/[^/]+)",
         methods=ANY,
         countable=False,
+        says_text=True,
         streams_as=frozenset(),
+    ),
+    Api(
+        name="dashscope.other",
+        operation_name="manage",
+        # Pictures and films are made by tasks, which are billed by the piece.
+        path=r"/services/aigc/[^/]+/(?:image|video)-synthesis|/api/v1/tasks/[^/]+",
+        methods=ANY,
+        countable=False,
+        says_text=True,
+    ),
+    Api(
+        name="watsonx.other",
+        operation_name="manage",
+        path=r"/ml/(?:v4/(?:instances|deployments)(?:/[^/]+)?|v[\w-]+/foundation_model_(?:specs|tasks))",
+        methods=frozenset({"GET"}),
+        countable=False,
+        says_text=True,
     ),
     Api(
         name="server.other",
@@ -155,5 +181,6 @@ OTHER = (
         path=r"/(?:health|ping|ready|metrics|version|props|slots|info)",
         methods=ANY,
         countable=False,
+        says_text=True,
     ),
 )
