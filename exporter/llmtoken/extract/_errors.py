@@ -48,13 +48,13 @@ def error_type(status: int | None, headers: Mapping[str, str], body: Any) -> str
         return found
     # AWS: `ValidationException:http://internal.amazon.com/…`, or `com.amazon#…` in the body (Smithy's JSON protocols).
     aws = headers.get("x-amzn-errortype") or _word(mapping(body), "__type") or ""
-    # DashScope: a code beside the message. Numbers there repeat the status.
     return aws.partition(":")[0].rpartition("#")[2] or _code(mapping(body)) or f"http_{status}"
 
 
 def _code(body: Mapping[str, Any]) -> str | None:
-    word = text(body.get("code"))
-    return word if word and len(word) <= LONGEST and not word.isdigit() and " " not in word else None
+    """DashScope's `{"code": "InvalidApiKey", "message": …}`; a number there repeats the status."""
+    word = _word(body, "code") if "message" in body and "error" not in body else None
+    return None if word is None or word.isdigit() or " " in word else word
 
 
 def _word(error: Mapping[str, Any], name: str) -> str | None:

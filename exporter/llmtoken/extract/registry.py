@@ -124,7 +124,7 @@ APIS: tuple[Api, ...] = (
 
 PROBLEMS = {
     "unknown_api": "neither the path nor the bodies are of an API we know",
-    "generic_usage": "the API is unknown, or the reply isn't laid out as in it, but it says a usage in words that we know",
+    "generic_usage": "the API is unknown, or the reply isn't its, but it says a usage in words that we know",
     "unreadable_reply": "the API is known, but its reply is neither JSON nor events (an HTML page, say)",
     "reader_failed": "a defect of ours in the reader of this API; please report it",
 }
