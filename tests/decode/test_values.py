@@ -124,3 +124,18 @@ def numbers(value: Any) -> list[float]:
     if isinstance(value, list):
         return [number for item in value for number in numbers(item)]
     return [value] if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) else []
+
+
+@pytest.mark.parametrize(
+    ("cut", "names"),
+    [
+        ('{"usage": {"a": 1}, "id', set()),
+        ('{"usage": {"a": 1', {"usage"}),
+        ('{"usage": {"a": {"b": 1}', {"usage"}),
+        ('{"choices": [{"message": {"content": "} ] \\" {', {"choices", "message"}),
+        ('[{"a": [1, 2], "b": [[', {"b"}),
+        ("", set()),
+    ],
+)
+def test_what_a_cut_left_open_is_known_by_name(cut: str, names: set[str]) -> None:
+    assert values.left_open(cut) == names

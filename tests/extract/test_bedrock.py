@@ -226,3 +226,9 @@ def test_an_imported_model_completes_in_openais_words() -> None:
         assert (inference.operation_name, inference.response_model) == ("text_completion", "mine")
         assert (inference.finish_reasons, inference.usage) == (("length",), REPORTED)
         assert extraction.completion().texts == ("Hello",)
+
+
+def test_a_guardrail_that_steps_in_ends_the_stream() -> None:
+    blocked = {"outputText": "Blocked", "index": 0, "totalOutputTextTokenCount": 3, "inputTextTokenCount": 7}
+    extraction = chunks({**blocked, "amazon-bedrock-guardrailAction": "INTERVENED"})
+    assert (extraction.complete, extraction.inference.usage) == (True, REPORTED)

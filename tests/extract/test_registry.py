@@ -129,6 +129,14 @@ def test_a_cut_json_reply_keeps_the_usage_that_had_arrived() -> None:
     assert extraction.inference.usage.source == "reported"
 
 
+def test_a_usage_that_was_cut_itself_is_partial() -> None:
+    parts = {"promptTokenCount": 7, "candidatesTokenCount": 2, "totalTokenCount": 10, "thoughtsTokenCount": 1}
+    reply = json.dumps({"candidates": [], "usageMetadata": parts})
+    cut = reply[: reply.index("thoughts")]
+    usage = extract(exchange("/v1beta/models/g:generateContent", {}, cut, aborted="upstream")).inference.usage
+    assert (usage.input_tokens, usage.output_tokens, usage.source) == (7, 2, "partial")
+
+
 def test_an_empty_reply_is_complete_unless_somebody_cut_it() -> None:
     assert extract(exchange("/v1/chat/completions", CHAT, "", aborted="")).complete
     assert not extract(exchange("/v1/chat/completions", CHAT, "", aborted="upstream")).complete

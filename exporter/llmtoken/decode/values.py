@@ -66,6 +66,22 @@ def salvage(data: bytes) -> Any:
     return pydantic_core.from_json(text, allow_inf_nan=False, cache_strings="none", allow_partial="trailing-strings")
 
 
+_NESTING = re.compile(r'"((?:[^"\\]|\\.)*+)"?(?:\s*+:\s*+([{\[]))?|([{\[])|[}\]]', re.DOTALL)
+
+
+def left_open(text: str) -> set[str]:
+    """The names of the members whose objects or arrays had begun, but not ended, when JSON was cut."""
+    names: list[str] = []
+    for token in _NESTING.finditer(text):
+        if token[2]:
+            names.append(token[1])
+        elif token[3]:
+            names.append("")
+        elif token[1] is None and names:
+            names.pop()
+    return {name for name in names if name}
+
+
 def prefix(text: str, start: int = 0) -> tuple[Any, int]:
     """The value that begins at `text[start]`, and the index behind it. Raises `ValueError`."""
     try:

@@ -83,8 +83,11 @@ def streamed(events: tuple[Event, ...], reply: Reply) -> None:
 
 def _fold(events: tuple[Event, ...], reply: Reply) -> None:
     counts: dict[str, Any] = {}
+    stopped = False
     for event in events:
         chunk = mapping(event.data)
+        # A guardrail that steps in has the last word.
+        stopped = stopped or chunk.get("amazon-bedrock-guardrailAction") == "INTERVENED"
         choices = _choices(chunk)
         if any(said for said, _ in choices):
             reply.output_ends.append(event.end)
@@ -92,7 +95,7 @@ def _fold(events: tuple[Event, ...], reply: Reply) -> None:
         reasons = [reason for _, reason in choices] or [text(chunk.get("finish_reason"))]
         reply.finish_reasons = list(filter(None, reasons)) or reply.finish_reasons
         counts.update((name, chunk[name]) for name in (*_INPUT, *_OUTPUT) if chunk.get(name) is not None)
-    reply.finished = bool(reply.finish_reasons)
+    reply.finished = bool(reply.finish_reasons) or stopped
     reply.usage = _usage_in_body(counts)
 
 

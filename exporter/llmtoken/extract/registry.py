@@ -17,6 +17,7 @@ import msgspec
 from msgspec.structs import replace
 
 from llmtoken import timing
+from llmtoken.decode.values import left_open
 from llmtoken.errors import tell
 from llmtoken.exchange import Exchange
 from llmtoken.extract import (
@@ -130,6 +131,14 @@ PROBLEMS = {
 }
 """What can be wrong with a reading, and what it means. The names are a metric's label."""
 
+SAYS_USAGE = frozenset(
+    {
+        *("usage", "usageMetadata", "usage_metadata", "usage_info", "meta", "metadata", "metrics", "details"),
+        *("results", "predictions", "outputs", "inlinedResponses"),
+    }
+)
+"""Members in which an API says its usage, or parts of it. One that was cut may have had more to say."""
+
 LATEST = 4
 """Of the events of a stream that said no usage in its API's words, how many are asked for one in others' words."""
 
@@ -228,7 +237,7 @@ def _read(api: Api, exchange: Exchange, first: Mapping[str, Any]) -> tuple[Reply
         if body.framing == "json":
             details.read(first, reply.details)
             api.whole(first, reply)
-            reply.usage_is_final = True
+            reply.usage_is_final = not body.truncated or SAYS_USAGE.isdisjoint(left_open(body.text))
         elif body.is_stream:
             api.streamed(body.events, reply)
     except Exception as error:  # noqa: BLE001 - told
