@@ -140,6 +140,13 @@ def test_a_zero_behind_a_number_is_a_gateways_placeholder() -> None:
     assert (usage.input_tokens, usage.cache_read_input_tokens, usage.output_tokens) == (9, 0, 0)
 
 
+def test_a_zero_behind_null_was_said() -> None:
+    start = {"type": "message_start", "message": {"id": "m", "usage": {"cache_read_input_tokens": None}}}
+    said = {"input_tokens": 9, "cache_read_input_tokens": 0, "output_tokens": 4}
+    usage = streamed(start, {"type": "message_delta", "delta": {}, "usage": said}, STOP).inference.usage
+    assert usage.cache_read_input_tokens == 0
+
+
 def test_counting_on_vertex_is_no_usage() -> None:
     path = "/v1/projects/p/locations/l/publishers/anthropic/models/count-tokens:rawPredict"
     extraction = extract(exchange(path, {"model": "claude-x"}, {"input_tokens": 14}))

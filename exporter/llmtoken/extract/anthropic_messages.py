@@ -56,7 +56,7 @@ def streamed(events: tuple[Event, ...], reply: Reply) -> None:
         elif kind == "message_delta":
             said = mapping(data.get("usage"))
             # Counts are cumulative, so a 0 behind a number is a gateway's placeholder.
-            usage.update((name, value) for name, value in said.items() if value or name not in usage)
+            usage.update((name, value) for name, value in said.items() if value or usage.get(name) is None)
             if reason := text(mapping(data.get("delta")).get("stop_reason")):
                 reply.finish_reasons = [reason]
                 reply.finished = True
