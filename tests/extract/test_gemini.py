@@ -80,6 +80,13 @@ def test_a_last_usage_whose_counts_make_up_its_total_says_everything() -> None:
     assert (usage.input_tokens, usage.output_tokens, usage.total_tokens) == (80, 70, 150)
 
 
+def test_a_last_usage_without_an_output_leaves_the_output_that_was_said() -> None:
+    first = {"promptTokenCount": 9, "candidatesTokenCount": 21, "totalTokenCount": 30}
+    last = {"promptTokenCount": 9, "totalTokenCount": 9}
+    chunks = [chunk({"text": "Hello"}, usage=first), chunk(finish="STOP", usage=last)]
+    assert extract(exchange(STREAM, ASK, chunks)).inference.usage.output_tokens == 21
+
+
 def test_the_stream_of_a_blocked_prompt_is_whole() -> None:
     blocked = {"promptFeedback": {"blockReason": "SAFETY"}, "modelVersion": "gemini-x"}
     assert extract(exchange(STREAM, ASK, [blocked])).complete

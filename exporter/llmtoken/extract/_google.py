@@ -75,14 +75,16 @@ def usage_metadata(usage: Json) -> Usage:
     )
 
 
-PARTS = ("promptTokenCount", "toolUsePromptTokenCount", "candidatesTokenCount", "thoughtsTokenCount")
+_OUTPUT = ("candidatesTokenCount", "thoughtsTokenCount")
+PARTS = ("promptTokenCount", "toolUsePromptTokenCount", *_OUTPUT)
 """What a usage's total is the sum of."""
 
 
-def adds_up(usage: Json) -> bool:
-    """Whether the counts of a usage, as far as they are said, make up its total."""
+def says_all(usage: Json) -> bool:
+    """Whether a usage has an output and makes up its total, so that no part of it is left out."""
     said = integer(usage.get("totalTokenCount"))
-    return said is not None and said == total(*(integer(usage.get(part)) for part in PARTS))
+    has_output = any(part in usage for part in _OUTPUT)
+    return has_output and said is not None and said == total(*(integer(usage.get(part)) for part in PARTS))
 
 
 def _audio(details: Any) -> int | None:

@@ -17,11 +17,11 @@ from llmtoken.extract._errors import error_in
 from llmtoken.extract._fields import mapping, mappings, text
 from llmtoken.extract._google import (
     PARTS,
-    adds_up,
     answer,
     contents_prompt,
     function_call,
     model_in_path,
+    says_all,
     usage_metadata,
     word,
 )
@@ -67,7 +67,7 @@ def streamed(events: tuple[Event, ...], reply: Reply) -> None:
             if reason := word(candidate.get("finishReason")):
                 finish[number] = reason
         if said := mapping(chunk.get("usageMetadata")):
-            if "candidatesTokenCount" in usage and adds_up(said):
+            if not usage.keys() <= said.keys() and says_all(said):
                 usage = {name: count for name, count in usage.items() if name not in PARTS}
             usage.update(said)
             reply.usage_is_final = bool(finish) and seen <= finish.keys()

@@ -47,7 +47,7 @@ def streamed(events: tuple[Event, ...], reply: Reply) -> None:
 
 
 def recognises(body: Body, *, latest: int = 0) -> bool:
-    """Whether a reply says a usage; streams say it towards their end. `latest` is how many values to look at."""
+    """Whether a reply says a usage; streams say it towards their end. `latest` is how many events to ask, 0 for all."""
     return any(usage_in(mapping(value)).known for value in reversed(list(_texts.values(body))[-latest:]))
 
 
