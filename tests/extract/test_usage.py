@@ -67,6 +67,12 @@ def test_a_part_that_is_said_to_be_larger_than_its_whole_is_cut_to_it() -> None:
     assert (usage.output_tokens, usage.reasoning_output_tokens) == (10, 10)
 
 
+def test_more_thoughts_than_a_gemini_completed_are_outside_whatever_the_total() -> None:
+    said = {"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11}
+    usage = openai_usage({**said, "completion_tokens_details": {"reasoning_tokens": 25}}, "google/gemini-x")
+    assert (usage.output_tokens, usage.reasoning_output_tokens) == (27, 25)
+
+
 def test_without_a_total_more_reasoning_than_completion_is_outside_it_wherever_it_is_said() -> None:
     said = {"prompt_tokens": 12, "completion_tokens": 1, "completion_tokens_details": {"reasoning_tokens": 290}}
     assert openai_usage(said).output_tokens == 291

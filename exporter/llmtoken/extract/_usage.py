@@ -75,7 +75,8 @@ def openai_usage(value: Any, model: str | None = None) -> Usage:
       of it than of the completion. Of a part that is said to be larger the total knows better.)
     - Anthropic models behind gateways: total = prompt + completion + cache read + cache write.
     - Mistral: audio is only in the total; `prompt_audio_seconds` says that there was some.
-    - Gemini's OpenAI endpoint: thoughts are only in the total, and nothing says how many.
+    - Gemini's OpenAI endpoint: thoughts are only in the total, and nothing says how many. Vercel's gateway
+      leaves them out of the total too, but says them as if they were a part; its price counts them.
 
     Source: https://platform.openai.com/docs/api-reference/chat/object, and the recordings behind DESIGN §10.
     """
@@ -101,8 +102,9 @@ def openai_usage(value: Any, model: str | None = None) -> Usage:
     missing = (
         0 if said is None or input_tokens is None or output_tokens is None else said - input_tokens - output_tokens
     )
-    # A part of the completion that is larger than it isn't believed where there is a total to tell.
-    told = reasoning is not None and said is not None
+    gemini = model is not None and "gemini" in model
+    # A part of the completion that is larger than it isn't believed where there is a total to tell, but of a Gemini.
+    told = reasoning is not None and said is not None and not gemini
     reasoning = beside if reasoning is None else reasoning
     if reasoning and output_tokens is not None and (missing == reasoning or (reasoning > output_tokens and not told)):
         output_tokens += reasoning
@@ -112,7 +114,7 @@ def openai_usage(value: Any, model: str | None = None) -> Usage:
         elif usage.get("prompt_audio_seconds"):
             input_tokens += missing
             input_audio = missing if input_audio is None else input_audio
-        elif model is not None and "gemini" in model:
+        elif gemini:
             output_tokens += missing
             reasoning = missing if reasoning is None else reasoning
     return billable(
