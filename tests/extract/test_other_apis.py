@@ -183,6 +183,11 @@ def test_audio_has_other_paths_elsewhere(path: str, operation: str) -> None:
     assert extract(exchange(path, None, {})).inference.operation_name == operation
 
 
+def test_the_total_of_a_judgement_is_its_input() -> None:
+    said = {"data": [], "usage": {"total_tokens": 4}}
+    assert extract(exchange("/v1/classify", {"input": ["Hi"]}, said)).inference.usage.input_tokens == 4
+
+
 def test_a_judgement_has_a_usage_where_the_server_says_one() -> None:
     said = {"id": "i", "model": "m", "results": [], "usage": {"prompt_tokens": 4, "completion_tokens": 0}}
     for path in (

@@ -1,6 +1,8 @@
-"""What self-hosted servers speak beside OpenAI's APIs: Ollama, TGI, llama.cpp."""
+"""What self-hosted servers speak beside OpenAI's APIs: Ollama, TGI, llama.cpp, SGLang, LM Studio."""
 
 from __future__ import annotations
+
+import json
 
 from llmtoken.extract import extract
 from llmtoken.inference import Completion, Image, Message, Prompt, ToolCall, Usage
@@ -92,3 +94,69 @@ def test_the_last_chunk_of_llama_cpp_has_the_counts() -> None:
     assert (extraction.api, extraction.complete) == ("llama_cpp.completion", True)
     assert (extraction.inference.usage, extraction.inference.finish_reasons) == (REPORTED, ("limit",))
     assert extraction.completion().texts == ("Hello",)
+
+
+def sglang(text: str, made: int, finish: str | None = None, name: str = "g") -> dict[str, object]:
+    reason = None if finish is None else {"type": finish}
+    meta = {"id": name, "prompt_tokens": 7, "completion_tokens": made, "cached_tokens": 4, "finish_reason": reason}
+    return {"text": text, "meta_info": meta}
+
+
+CACHED = Usage(input_tokens=7, output_tokens=3, total_tokens=10, cache_read_input_tokens=4, source="reported")
+
+
+def test_sglang_repeats_text_and_counts_so_far() -> None:
+    events = [sglang("Hel", 1), sglang("Hello", 3, "stop"), "[DONE]"]
+    extraction = extract(exchange("/generate", {"text": "Hi"}, events))
+    inference = extraction.inference
+    assert (extraction.api, extraction.complete, inference.provider_name) == ("sglang.generate", True, "sglang")
+    assert (inference.finish_reasons, inference.usage) == (("stop",), CACHED)
+    assert extraction.completion() == Completion(texts=("Hello",))
+    assert extraction.prompt() == Prompt(texts=("Hi",))
+
+
+def test_several_samples_of_sglang_have_one_prompt() -> None:
+    reply = json.dumps([sglang("a", 1, "stop", "g0"), sglang("b", 2, "length", "g1")])
+    extraction = extract(exchange("/generate", {"text": "Hi"}, reply))
+    assert (extraction.complete, extraction.inference.stream) == (True, False)
+    assert (extraction.inference.finish_reasons, extraction.inference.usage) == (("stop", "length"), CACHED)
+    assert extraction.completion() == Completion(texts=("a", "b"))
+
+
+def test_a_cut_stream_of_sglang_has_what_had_been_counted() -> None:
+    extraction = extract(exchange("/generate", {"text": "Hi"}, [sglang("Hel", 1)], aborted="client"))
+    assert (extraction.complete, extraction.inference.usage.output_tokens) == (False, 1)
+    assert extraction.inference.usage.source == "partial"
+
+
+STUDIO = {
+    "model_instance_id": "m",
+    "output": [{"type": "reasoning", "content": "Hm."}, {"type": "message", "content": "Hello"}],
+    "stats": {"input_tokens": 7, "total_output_tokens": 3, "reasoning_output_tokens": 1},
+    "response_id": "r",
+}
+
+
+def test_lm_studio_says_its_tokens_in_its_stats() -> None:
+    events = [
+        {"type": "chat.start", "model_instance_id": "m"},
+        {"type": "reasoning.delta", "content": "Hm."},
+        {"type": "message.delta", "content": "Hello"},
+        {"type": "chat.end", "result": STUDIO},
+    ]
+    for body in (STUDIO, events):
+        extraction = extract(exchange("/api/v1/chat", {"model": "m", "input": "Hi"}, body))
+        inference = extraction.inference
+        assert (extraction.api, extraction.complete) == ("lm_studio.chat", True)
+        assert (inference.response_id, inference.response_model) == ("r", "m")
+        usage = Usage(input_tokens=7, output_tokens=3, total_tokens=10, reasoning_output_tokens=1, source="reported")
+        assert inference.usage == usage
+        assert extraction.completion() == Completion(texts=("Hello",), reasoning="Hm.")
+    assert extraction.prompt() == Prompt(texts=("Hi",))
+
+
+def test_a_cut_stream_of_lm_studio_is_left_to_be_counted() -> None:
+    events = [{"type": "chat.start", "model_instance_id": "m"}, {"type": "message.delta", "content": "Hel"}]
+    extraction = extract(exchange("/api/v1/chat", {"input": "Hi"}, events, aborted="client"))
+    assert (extraction.complete, extraction.inference.usage) == (False, Usage())
+    assert extraction.completion() == Completion(texts=("Hel",))

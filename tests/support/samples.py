@@ -399,6 +399,20 @@ SAMPLES = [
         10,
     ),
     Sample(
+        "sglang.generate",
+        "/generate",
+        {"text": "Hi"},
+        {"text": "Hello", "meta_info": {"id": "g", "prompt_tokens": 7, "completion_tokens": 3}},
+        10,
+    ),
+    Sample(
+        "lm_studio.chat",
+        "/api/v1/chat",
+        {"model": "m", "input": "Hi"},
+        {"model_instance_id": "m", "output": [], "stats": {"input_tokens": 7, "total_output_tokens": 3}},
+        10,
+    ),
+    Sample(
         "x_ai.batches.results",
         "/v1/batches/b/results",
         None,

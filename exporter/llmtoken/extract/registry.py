@@ -40,6 +40,7 @@ from llmtoken.extract import (
     generic,
     hugging_face_tgi,
     llama_cpp_completion,
+    lm_studio_chat,
     mistral_conversations,
     ollama_chat,
     ollama_embed,
@@ -54,6 +55,7 @@ from llmtoken.extract import (
     openai_runs,
     openai_stored,
     replicate_predictions,
+    sglang_generate,
     uncounted,
     watsonx,
 )
@@ -120,6 +122,8 @@ APIS: tuple[Api, ...] = (
     dashscope.EMBEDDINGS,
     dashscope.RERANK,
     aleph_alpha.API,
+    sglang_generate.API,
+    lm_studio_chat.API,
 )
 """Every API we read. Where several share a path, `looks_like` decides; where none does, the first one is taken."""
 

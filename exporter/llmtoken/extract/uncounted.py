@@ -9,7 +9,7 @@ from __future__ import annotations
 from llmtoken.extract import _google, bedrock_converse
 from llmtoken.extract._api import Api, Json, Reply
 from llmtoken.extract._fields import text
-from llmtoken.extract._usage import openai_usage
+from llmtoken.extract._usage import input_alone, openai_usage
 
 ANY = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 
@@ -21,7 +21,7 @@ def _named(body: Json, reply: Reply) -> None:
 def _judged(body: Json, reply: Reply) -> None:
     """OpenAI's moderations and Mistral's say no usage; servers that pool a model's output do."""
     _named(body, reply)
-    reply.usage = openai_usage(body.get("usage"))
+    reply.usage = input_alone(openai_usage(body.get("usage")))
 
 
 COUNT_TOKENS = (
@@ -71,7 +71,7 @@ PAGES = (
     Api(
         name="server.pooling",
         operation_name="pooling",
-        path=r"/(?:classify|score|pooling)",
+        path=r"/(?:classify|score|pooling|predict|similarity|embed_(?:all|sparse))",
         countable=False,
         whole=_judged,
     ),
@@ -99,7 +99,7 @@ OTHER = (
         name="openai.other",
         operation_name="manage",
         path=r"(?<!/messages)/(?:models|files|batches|conversations|vector_stores|assistants|threads|fine_tuning"
-        r"|uploads|containers|evals|skills|videos|organization|engines)(?:/[^/:]+){0,5}",
+        r"|uploads|containers|evals|skills|videos?|organization|engines)(?:/[^/:]+){0,5}",
         methods=ANY,
         countable=False,
         says_text=True,
