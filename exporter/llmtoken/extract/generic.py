@@ -6,13 +6,15 @@ A reader for an API of its own is better: this one knows no finish reasons, erro
 from __future__ import annotations
 
 from llmtoken.exchange import Body, Event
-from llmtoken.extract import _texts, details
+from llmtoken.extract import details
 from llmtoken.extract._api import Api, Json, Reply
 from llmtoken.extract._fields import mapping, text
 from llmtoken.extract._google import usage_metadata
 from llmtoken.extract._usage import anthropic_usage, openai_usage
 from llmtoken.extract.bedrock_converse import converse_usage
 from llmtoken.inference import Usage
+
+_NOTHING = Usage()
 
 
 def usage_in(body: Json) -> Usage:
@@ -23,7 +25,9 @@ def usage_in(body: Json) -> Usage:
         return converse_usage(said)
     if "cache_creation_input_tokens" in said and "input_tokens" in said and "total_tokens" not in said:
         return anthropic_usage(said)
-    return openai_usage(said) if said else usage_metadata(mapping(body.get("usageMetadata")))
+    if said:
+        return openai_usage(said)
+    return usage_metadata(mapping(body["usageMetadata"])) if "usageMetadata" in body else _NOTHING
 
 
 def whole(body: Json, reply: Reply) -> None:
@@ -48,7 +52,8 @@ def streamed(events: tuple[Event, ...], reply: Reply) -> None:
 
 def recognises(body: Body, *, latest: int = 0) -> bool:
     """Whether a reply says a usage; streams say it towards their end. `latest` is how many events to ask, 0 for all."""
-    return any(usage_in(mapping(value)).known for value in reversed(list(_texts.values(body))[-latest:]))
+    values = (body.json,) if body.framing == "json" else [event.data for event in reversed(body.events[-latest:])]
+    return any(usage_in(mapping(value)).known for value in values)
 
 
 def stand_in(body: Body, reply: Reply) -> None:
