@@ -154,6 +154,17 @@ def test_a_report_that_comes_twice_fills_one_place(ledger: Ledger, clock: Clock)
     assert ledger.missing_and_late() == (1, 0)
 
 
+def test_a_gap_that_was_found_missing_stays_so_when_its_plugin_was_silent_meanwhile(
+    ledger: Ledger, clock: Clock
+) -> None:
+    ledger.told(reports(10))
+    clock.go_on(1)
+    ledger.told(reports(12))
+    clock.go_on(GRACE)
+    ledger.told(reports(13))
+    assert ledger.missing_and_late() == (1, 0)
+
+
 def test_a_late_arrival_closes_its_gap(ledger: Ledger, clock: Clock) -> None:
     ledger.told(reports(1, 5))
     clock.go_on(5 * 3600)

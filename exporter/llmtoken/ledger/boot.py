@@ -155,8 +155,8 @@ def _add(found: Found, kind: str, losses: Mapping[str, int]) -> None:
 
 
 def _note(marks: list[Mark], mark: Mark) -> None:
-    """Add a mark. The latest one moves along until it is a step away from the one before."""
-    if len(marks) > 1 and marks[-1].time - marks[-2].time < GRACE / _STEPS:
+    """Add a mark. The latest one moves along as long as it stays within a step of the one before."""
+    if len(marks) > 1 and mark.time - marks[-2].time < GRACE / _STEPS:
         marks[-1] = mark
     else:
         marks.append(mark)
