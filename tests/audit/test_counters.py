@@ -86,10 +86,10 @@ def test_after_a_commit_of_which_nobody_knows_the_counters_are_read_from_the_dat
         connection.exec_driver_sql("COMMIT")
         raise OperationalError("COMMIT", {}, sqlite3.OperationalError("connection lost"))
 
-    event.listen(store._connections.writer, "commit", committed_but_never_heard)
+    event.listen(store._connections.writer.engine, "commit", committed_but_never_heard)
     with pytest.raises(StorageUnavailable):
         store.write([record("a")])
-    event.remove(store._connections.writer, "commit", committed_but_never_heard)
+    event.remove(store._connections.writer.engine, "commit", committed_but_never_heard)
     assert new(store.write([record("a"), record("b")])) == [False, True]
     assert everything(store.counters).calls == 2
     assert store.verify().balanced

@@ -22,7 +22,7 @@ pytestmark = only_sqlite  # tests/faults kills collectors on both
 def writing(database: str) -> Iterator[subprocess.Popen[bytes]]:
     """A process that writes and acknowledges until it is killed."""
     program = ROOT / "tests" / "support" / "audit_writer.py"
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "tests")}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")])}
     process = subprocess.Popen([sys.executable, program, database], stdout=subprocess.PIPE, env=environment)
     with process:
         yield process

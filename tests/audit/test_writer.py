@@ -19,13 +19,10 @@ from support.records import new, record
 
 def pragma(store: Audit, statement: str) -> int:
     """Run a PRAGMA on the writing connection."""
-    connection = store._connections.writer.raw_connection()
-    try:
+    with store._connections.writer.raw() as connection:
         driver = connection.driver_connection
         assert isinstance(driver, sqlite3.Connection)
         return int(driver.execute(f"PRAGMA {statement}").fetchone()[0])
-    finally:
-        connection.close()
 
 
 @contextmanager

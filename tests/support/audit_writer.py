@@ -13,9 +13,8 @@ from support.records import record
 
 def main() -> None:
     with audit.open(sys.argv[1]) as store:
-        connection = store._connections.writer.raw_connection()
-        connection.cursor().execute("PRAGMA wal_autocheckpoint = 50")
-        connection.close()
+        with store._connections.writer.raw() as connection:
+            connection.cursor().execute("PRAGMA wal_autocheckpoint = 50")
         count = 0
         while True:
             batch = random.randint(1, 20)  # noqa: S311

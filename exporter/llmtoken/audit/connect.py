@@ -11,13 +11,14 @@ from __future__ import annotations
 import os
 import socket
 import sqlite3
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, Engine, QueuePool, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
+from llmtoken.audit.kept import Kept
 from llmtoken.audit.lock import Lock, hold_instance
 from llmtoken.audit.values import ExactSum, exact_plus
 from llmtoken.errors import DatabaseError
@@ -31,6 +32,8 @@ _WRITING = (
     "PRAGMA cache_size = -16384",  # KiB
     "PRAGMA journal_size_limit = 67108864",  # bytes; what a burst left of the WAL is given back
 )
+_STATEMENTS = 256
+"""Statements that a connection keeps ready: calls of each shape have a few of their own."""
 _READING = ("PRAGMA query_only = ON",)
 
 # Whoever is cut off from the server learns it in half a minute, and so does the server: what a dead collector
@@ -56,7 +59,7 @@ _FORMS = "give a path, sqlite:///path or postgresql+psycopg://user:password@host
 class Connections:
     """The engines of one database. `path` is SQLite's; `lock` and `instance` are of who writes."""
 
-    writer: Engine
+    writer: Kept
     reader: Engine
     path: Path | None = None
     lock: Lock | None = None
@@ -67,13 +70,13 @@ class Connections:
         if self.path is None:
             return
         # Not possible now (a reader, a full disk): the log stays, and whoever opens the file next reads it.
-        with suppress(sqlite3.Error, DBAPIError), closing(self.writer.raw_connection()) as connection:
+        with suppress(sqlite3.Error, DBAPIError), self.writer.raw() as connection:
             connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def overwrite_deleted(self) -> None:
         """Have what the writer deletes from now on overwritten with zeros, where SQLite would leave it lying."""
         if self.path is not None:
-            with closing(self.writer.raw_connection()) as connection:
+            with self.writer.raw() as connection:
                 connection.cursor().execute("PRAGMA secure_delete = ON")
 
     def disconnect(self) -> None:
@@ -100,7 +103,7 @@ def connect(database: str, *, busy_timeout: float, instance: str = "") -> Connec
         name = instance or socket.gethostname()
         writer = _postgresql(url, busy_timeout, size=1)
         hold_instance(writer, name)
-        return Connections(writer, _postgresql(url, busy_timeout, size=4, autocommit=True), instance=name)
+        return Connections(Kept(writer), _postgresql(url, busy_timeout, size=4, autocommit=True), instance=name)
     path = _path(url)
     lock = _claim(path)
     return replace(_to_write(path, busy_timeout), lock=lock, instance=instance or "collector")
@@ -111,7 +114,7 @@ def connect_beside(database: str, *, busy_timeout: float) -> Connections:
     url = _url(database)
     if url.drivername != "sqlite":
         writer = _postgresql(url, busy_timeout, size=1)
-        return Connections(writer, _postgresql(url, busy_timeout, size=4, autocommit=True))
+        return Connections(Kept(writer), _postgresql(url, busy_timeout, size=4, autocommit=True))
     return _to_write(_present(url), busy_timeout)
 
 
@@ -120,10 +123,10 @@ def connect_read_only(database: str, *, busy_timeout: float) -> Connections:
     url = _url(database)
     if url.drivername != "sqlite":
         reader = _postgresql(url, busy_timeout, size=4, autocommit=True, read_only=True)
-        return Connections(writer=reader, reader=reader)
+        return Connections(Kept(reader), reader)
     path = _present(url)
     reader = _sqlite(path, "ro", busy_timeout, size=4, pragmas=_READING)
-    return Connections(writer=reader, reader=reader, path=path)
+    return Connections(Kept(reader), reader, path)
 
 
 def identity(path: Path | None) -> tuple[int, int] | None:
@@ -182,7 +185,7 @@ def _present(url: URL) -> Path:
 def _to_write(path: Path, busy_timeout: float) -> Connections:
     writer = _sqlite(path, "rw", busy_timeout, size=1, pragmas=_WRITING)
     event.listen(writer, "begin", _begin_immediate)
-    return Connections(writer, _sqlite(path, "rw", busy_timeout, size=4, pragmas=_READING), path)
+    return Connections(Kept(writer), _sqlite(path, "rw", busy_timeout, size=4, pragmas=_READING), path)
 
 
 def _claim(path: Path) -> Lock:
@@ -206,6 +209,7 @@ def _sqlite(path: Path, mode: str, busy_timeout: float, *, size: int, pragmas: t
             timeout=busy_timeout,
             isolation_level=None,
             check_same_thread=False,
+            cached_statements=_STATEMENTS,
         )
         try:
             opened.create_aggregate("exact_sum", 1, ExactSum)  # type: ignore[arg-type]  # it may give None
@@ -229,7 +233,7 @@ def _sqlite(path: Path, mode: str, busy_timeout: float, *, size: int, pragmas: t
 
 def _begin_immediate(connection: Connection) -> None:
     """Take the write lock at once: a transaction that reads first could no longer get it later."""
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    connection.connection.cursor().execute("BEGIN IMMEDIATE")
 
 
 def _postgresql(

@@ -14,6 +14,7 @@ from llmtoken.audit import reprice as prices
 from llmtoken.audit import retention, search, space
 from llmtoken.audit.failures import refused
 from llmtoken.audit.filter import Filter
+from llmtoken.audit.kept import said_by_sqlalchemy
 from llmtoken.audit.reader import Reader
 from llmtoken.audit.reprice import Advanced, Pricer, Repricing
 from llmtoken.audit.retention import Progress, Rules, Summary
@@ -86,7 +87,7 @@ class Editor(Reader):
         try:
             with self._connections.reader.connect() as connection:
                 connection.execution_options(isolation_level="READ COMMITTED")
-                with connection.begin():
+                with said_by_sqlalchemy(connection), connection.begin():
                     yield connection
         except (DBAPIError, PoolTimeout) as error:
             raise refused("The audit can't be written now", error) from error

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from contextlib import closing
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
+
+from llmtoken.audit.kept import Kept
 
 _AT_ONCE = 256
 """Pages of one transaction, 1 MiB: a few milliseconds."""
@@ -37,23 +39,19 @@ def can_shrink(connection: Connection) -> bool:
     return str(connection.exec_driver_sql("PRAGMA auto_vacuum").scalar_one()) == _INCREMENTAL
 
 
-def give_back(engine: Engine) -> bool:
+def give_back(writer: Kept) -> bool:
     """Make the file a little shorter, in a transaction of its own. Whether there is more to give."""
-    if engine.dialect.name != "sqlite":
+    if writer.dialect.name != "sqlite":
         return False
     # Past SQLAlchemy, which would begin a transaction; and as a script, because the driver takes only
     # the first step of a statement without rows, which frees one page.
-    raw = engine.raw_connection()
-    try:
-        with closing(raw.cursor()) as cursor:
-            free, least = _free(cursor)
-            if free <= least:
-                return False
-            cursor.executescript(f"PRAGMA incremental_vacuum({min(_AT_ONCE, free - least)})")
-            left, least = _free(cursor)
-            return least < left < free
-    finally:
-        raw.close()
+    with writer.raw() as connection, closing(connection.cursor()) as cursor:
+        free, least = _free(cursor)
+        if free <= least:
+            return False
+        cursor.executescript(f"PRAGMA incremental_vacuum({min(_AT_ONCE, free - least)})")
+        left, least = _free(cursor)
+        return least < left < free
 
 
 def _free(cursor: object) -> tuple[int, int]:
