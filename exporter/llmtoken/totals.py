@@ -7,8 +7,10 @@ numbers of its own. Must not know how they are stored or shown.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Context, Decimal
+from functools import reduce
+from operator import attrgetter
 from typing import NamedTuple
 
 from llmtoken.call import Call
@@ -30,7 +32,10 @@ class Labels(NamedTuple):
 
 
 Labeller = Callable[[Call], Labels]
-"""Says under which labels a call is counted; names that clients choose may be bounded there."""
+"""Says under which labels a call is counted; names that clients choose may be bounded there.
+
+Calls whose fields are alike that `Labels` has are counted under the same ones.
+"""
 
 
 class Sums(NamedTuple):
@@ -68,17 +73,28 @@ def labels(call: Call) -> Labels:
     )
 
 
-def plus_call(sums: Sums, call: Call) -> Sums:
-    """The sums with one call more. Tokens without a price are what makes a call unpriced."""
-    unpriced = call.cost is None and bool(call.input_tokens or call.output_tokens)
-    tokens = (
-        call.input_tokens,
-        call.output_tokens,
-        call.cache_read_input_tokens,
-        call.cache_write_input_tokens,
-        call.reasoning_output_tokens,
-    )
-    return plus(sums, Sums(1, int(unpriced), *tokens, call.cost))
+def total(calls: Sequence[Call]) -> Sums:
+    """What calls add up to, at least one. Tokens without a price are what makes a call unpriced."""
+    *tokens, costs = zip(*map(_summed_of, calls), strict=True)
+    unpriced = 0
+    if None in costs:
+        unpriced = sum(call.cost is None and bool(call.input_tokens or call.output_tokens) for call in calls)
+    return Sums._make((len(calls), unpriced, *known_sums(tokens), reduce(plus_cost, costs)))
+
+
+_summed_of = attrgetter(*Sums._fields[2:])
+
+
+def known_sums(columns: Iterable[Sequence[int | None]]) -> list[int | None]:
+    """Of each column the sum of what is known; `None` where nothing is."""
+    return [column[0] if len(column) == 1 else _known_sum(column) for column in columns]
+
+
+def _known_sum(values: Sequence[int | None]) -> int | None:
+    unknown = values.count(None)
+    if unknown == len(values):
+        return None
+    return sum(values if not unknown else filter(None, values))  # type: ignore[arg-type]  # zeros may go, too
 
 
 def plus(one: Sums, other: Sums) -> Sums:

@@ -15,7 +15,7 @@ from llmtoken import audit
 from llmtoken.audit import Audit
 from llmtoken.audit.balance import Difference
 from llmtoken.errors import StorageUnavailable
-from llmtoken.totals import NOTHING, Labels, Sums, labels, plus, plus_call
+from llmtoken.totals import NOTHING, Labels, Sums, labels, plus, total
 from support.calls import call, streamed
 from support.databases import locked, only_sqlite, sql
 from support.records import new, record
@@ -28,8 +28,8 @@ def everything(counters: Mapping[Labels, Sums]) -> Sums:
 def test_calls_are_counted_under_their_labels(store: Audit) -> None:
     store.write([record("a"), record("b"), record("c", consumer="bob")])
     assert store.counters == {
-        labels(call()): plus_call(plus_call(NOTHING, call()), call()),
-        labels(call(consumer="bob")): plus_call(NOTHING, call()),
+        labels(call()): total([call(), call()]),
+        labels(call(consumer="bob")): total([call()]),
     }
 
 
@@ -40,7 +40,7 @@ def test_counters_go_on_where_they_stood(database: str) -> None:
     with audit.open(database) as store:
         assert store.counters == stood
         store.write([record("c")])
-        assert store.counters[labels(call())] == plus_call(stood[labels(call())], call())
+        assert store.counters[labels(call())] == plus(stood[labels(call())], total([call()]))
 
 
 def test_series_come_back_in_the_order_in_which_they_were_made(database: str) -> None:
@@ -206,5 +206,5 @@ def test_the_watch_agrees_while_calls_are_written_and_pruned(store: Audit, datab
 def test_streams_count_like_any_call(store: Audit) -> None:
     wanted = streamed()
     store.write([record("s", **{name: getattr(wanted, name) for name in wanted.__slots__ if name != "request_id"})])
-    assert everything(store.counters) == plus_call(NOTHING, wanted)
+    assert everything(store.counters) == total([wanted])
     assert store.verify().balanced

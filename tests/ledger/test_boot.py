@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmtoken.ledger import GRACE, LATE, MISSING, Boot, Found, boots_of, take
+from llmtoken.ledger import GRACE, LATE, MISSING, Boot, Found, Told, boots_of, take
 from llmtoken.report import Source
 from support.clock import Clock
 
@@ -23,7 +23,9 @@ class Ledger:
         self._found = Found()
 
     def told(self, reported: Sequence[Source], current: Source | None = None) -> tuple[Counter[str], Counter[str]]:
-        told = [(reported, current)]
+        return self.told_at_once([(reported, current)])
+
+    def told_at_once(self, told: Sequence[Told]) -> tuple[Counter[str], Counter[str]]:
         boots = {name: self._boot(name) for name in boots_of(told)}
         found = take(boots, told, self._clock())
         self._keep(boots)
@@ -312,6 +314,37 @@ def test_a_ledger_may_be_the_first_that_we_hear(ledger: Ledger, clock: Clock) ->
     assert ledger.missing_and_late() == (1, 0)
 
 
+# ── Several batches at once ─────────────────────────────────────────────────────────────
+
+
+def test_of_several_ledgers_the_latest_says_what_is_lost(ledger: Ledger) -> None:
+    told = [([], Source(boot="a", sequence=9, dropped=3)), ([], Source(boot="a", sequence=7, dropped=1))]
+    assert ledger.told_at_once(told)[0].total() == 3
+
+
+def test_batches_that_overtook_one_another_leave_no_gap(ledger: Ledger, clock: Clock) -> None:
+    ledger.told(reports(1))
+    ledger.told_at_once([(reports(4, 5), None), (reports(2), None), (reports(3), None)])
+    clock.go_on(GRACE)
+    ledger.told(reports(6))
+    assert ledger.missing_and_late() == (0, 0)
+
+
+def test_the_first_of_several_batches_says_where_the_numbers_begin(ledger: Ledger, clock: Clock) -> None:
+    ledger.told_at_once([(reports(10), None), (reports(5), None), (reports(12), None)])
+    clock.go_on(GRACE)
+    ledger.told(reports(13))
+    assert ledger.missing_and_late() == (1, 0)  # 11
+
+
+def test_each_boot_of_several_batches_is_told_its_own(ledger: Ledger) -> None:
+    told = [
+        (reports(1, dropped=1) + reports(1, boot="b", dropped=2), Source(boot="b", sequence=2, dropped=4)),
+        (reports(2, dropped=3), None),
+    ]
+    assert ledger.told_at_once(told)[0].total() == 3 + 4
+
+
 # ── All at once ─────────────────────────────────────────────────────────────────────────
 
 
@@ -327,12 +360,18 @@ def test_whatever_happens_on_the_way_in_the_end_exactly_what_vanished_is_missing
     ledger = Ledger(clock=clock)
     given_out, dropped, failed, failing, vanished = 1, 0, 0, 0, 0
     waiting: list[int] = []
+    sent: list[Told] = []
 
     def send(*sequences: int) -> None:
         by = {"queue_full": dropped}
-        ledger.told(
-            reports(*sequences), Source(boot="a", sequence=given_out, dropped=dropped, failed=failed, dropped_by=by)
-        )
+        current = Source(boot="a", sequence=given_out, dropped=dropped, failed=failed, dropped_by=by)
+        sent.append((reports(*sequences), current))
+        if chance.random() < 0.7:  # else it is committed with the next one
+            commit()
+
+    def commit() -> None:
+        ledger.told_at_once(sent)
+        sent.clear()
 
     send(1)
     for fate in fates:
@@ -348,11 +387,15 @@ def test_whatever_happens_on_the_way_in_the_end_exactly_what_vanished_is_missing
             failing -= told
             send(*waiting[:some])
             waiting = waiting[chance.randint(0, some) :]
+            if sent:
+                clock.go_on(1)
+                continue
             clock.go_on(chance.choice((1, 100, GRACE)))
             missing, late = ledger.missing_and_late()
             assert 0 <= missing - late <= vanished + len(waiting) + failing + failed
     failed += failing
     send(*waiting)
+    commit()
     clock.go_on(GRACE)
     missing, late = ledger.missing_and_late()
     assert missing - late == vanished

@@ -7,7 +7,7 @@ from opentelemetry.sdk.metrics.export import AggregationTemporality, MetricsData
 from llmtoken.metrics import instruments
 from llmtoken.metrics.beside import View
 from llmtoken.metrics.totals import Counter
-from llmtoken.totals import NOTHING, Labels, Sums, labels, plus_call
+from llmtoken.totals import NOTHING, Labels, Sums, labels, plus, total
 from support.calls import call, without_tokens
 from support.counting import BEGAN
 
@@ -17,7 +17,7 @@ DELTA = dict.fromkeys(("counter", "histogram"), AggregationTemporality.DELTA)
 def counted(*calls) -> dict[Labels, Sums]:
     totals: dict[Labels, Sums] = {}
     for each in calls:
-        totals[labels(each)] = plus_call(totals.get(labels(each), NOTHING), each)
+        totals[labels(each)] = plus(totals.get(labels(each), NOTHING), total([each]))
     return totals
 
 

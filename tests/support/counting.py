@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 from llmtoken.call import Call
 from llmtoken.metrics import Metrics
 from llmtoken.metrics.detail import Detail
-from llmtoken.totals import NOTHING, Labels, Sums, plus_call
+from llmtoken.totals import NOTHING, Labels, Sums, plus, total
 
 BEGAN = datetime(2026, 1, 2, tzinfo=UTC)
 """When the counters stood at 0."""
@@ -39,5 +39,5 @@ class Counting(Metrics):
     def record(self, calls: Sequence[Call]) -> None:
         for call in calls:
             labels = self.labels(call)
-            self.totals[labels] = plus_call(self.totals.get(labels, NOTHING), call)
+            self.totals[labels] = plus(self.totals.get(labels, NOTHING), total([call]))
         super().record(calls)

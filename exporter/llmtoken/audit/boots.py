@@ -17,6 +17,7 @@ from sqlalchemy import BigInteger, Column, Connection, String, Table, Text, bind
 from sqlalchemy.dialects import postgresql, sqlite
 
 from llmtoken.audit.schema import SHORT, metadata
+from llmtoken.audit.upsert import upsert
 from llmtoken.audit.values import Instant, text
 from llmtoken.ledger import Boot, Found, Told, boots_of, take
 
@@ -46,6 +47,7 @@ plugin_losses = Table(
 _SOME = plugin_boots.c.boot.in_(bindparam("boots", expanding=True))
 _READ = select(plugin_boots.c.boot, plugin_boots.c.state)
 _LOCK = _READ.where(_SOME).order_by(plugin_boots.c.boot).with_for_update()
+_HOLD = "SELECT boot, state FROM plugin_boots WHERE boot = ANY(%s) ORDER BY boot FOR UPDATE"
 _LOCK_DUE = _READ.where(plugin_boots.c.due_at <= bindparam("now", type_=Instant())).with_for_update(skip_locked=True)
 _ANY_DUE = select(plugin_boots.c.boot).where(plugin_boots.c.due_at <= bindparam("now", type_=Instant())).limit(1)
 _FORGOTTEN = (
@@ -74,11 +76,6 @@ class Boots:
         self._found = Found()
         insert_ = sqlite.insert if self._alone else postgresql.insert
         self._new = insert_(plugin_boots).on_conflict_do_nothing()
-        news = insert_(plugin_boots)
-        self._save = news.on_conflict_do_update(
-            index_elements=[plugin_boots.c.boot],
-            set_={name: news.excluded[name] for name in ("heard_at", "due_at", "state")},
-        )
         more = insert_(plugin_losses)
         self._add = more.on_conflict_do_update(
             index_elements=["instance", "kind", "reason"],
@@ -92,7 +89,8 @@ class Boots:
         if names:
             boots = self._hold(connection, sorted(set(names.values())), now)
             found = take({name: boots[kept] for name, kept in names.items()}, told, now, settles=settles)
-            connection.execute(self._save, [_row(each, boots[each], now, now if settles else 0.0) for each in boots])
+            rows = [_row(each, boots[each], now, now if settles else 0.0) for each in boots]
+            upsert(connection, plugin_boots, rows)
             self._note(connection, found)
 
     def settle(self, connection: Connection, now: float) -> None:
@@ -117,7 +115,9 @@ class Boots:
         if self._alone:
             missing = [name for name in names if name not in self._known]
         else:
-            self._known = {row.boot: _decode(row.state) for row in connection.execute(_LOCK, {"boots": names})}
+            # Past SQLAlchemy: every commit asks.
+            held = connection.connection.cursor().execute(_HOLD, (names,))
+            self._known = {boot: _decode(state) for boot, state in held}
             missing = [name for name in names if name not in self._known]
         if missing:
             rows = [{"boot": name, "heard_at": _moment(now), "state": _EMPTY} for name in missing]
@@ -142,7 +142,7 @@ class Boots:
                 for (kind, reason), count in found.items()
             ]
             connection.execute(self._add, losses)
-        self._found.update(found)
+            self._found.update(found)
 
 
 def any_due(connection: Connection, now: float) -> bool:
@@ -153,13 +153,8 @@ def any_due(connection: Connection, now: float) -> bool:
 _EMPTY = _encode(Boot()).decode()
 
 
-def _row(name: str, boot: Boot, now: float, settled: float) -> dict[str, Any]:
-    return {
-        "boot": name,
-        "heard_at": _moment(now),
-        "due_at": _due(boot, settled),
-        "state": _encode(boot).decode(),
-    }
+def _row(name: str, boot: Boot, now: float, settled: float) -> list[Any]:
+    return [name, _moment(now), _due(boot, settled), _encode(boot).decode()]
 
 
 def _due(boot: Boot, settled: float) -> datetime | None:

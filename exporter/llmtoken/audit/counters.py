@@ -38,8 +38,7 @@ from llmtoken.audit.repricings import Correction
 from llmtoken.audit.schema import SHORT, Key, calls, metadata
 from llmtoken.audit.upsert import upsert
 from llmtoken.audit.values import Instant, Json, Money
-from llmtoken.call import Call
-from llmtoken.totals import EXACT, NOTHING, Labels, Sums, difference, plus, plus_call
+from llmtoken.totals import EXACT, NOTHING, Labels, Sums, difference, plus
 
 series = Table(
     "series",
@@ -121,10 +120,10 @@ class Entry:
             self._made[labels] = key
         return key
 
-    def add(self, labels: Labels, call: Call) -> None:
-        """Count a call that is new."""
+    def add(self, labels: Labels, sums: Sums) -> None:
+        """Count what calls that are new add up to."""
         before = self._changed.get(labels) or self._counters.totals.get(labels, NOTHING)
-        self._changed[labels] = plus_call(before, call)
+        self._changed[labels] = plus(before, sums)
 
     def write(self) -> None:
         """Write every total that has changed, and that of a series that was made for a call that wasn't new."""

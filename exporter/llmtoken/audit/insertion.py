@@ -7,66 +7,129 @@ copied in. A claim waits for another replica's claim of the same id until that i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from itertools import groupby
 from operator import itemgetter
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, Table
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection, Dialect, Table
 
 from llmtoken.audit import partitions, values
+from llmtoken.audit.drafts import COLUMNS, Draft, Shape
 from llmtoken.audit.schema import bodies, calls
 
-_ROWS_PER_STATEMENT = 25
-"""Rows of one INSERT … RETURNING: fewer and more were slower (docs/adr, bench/audit.py)."""
+_SIZES = (16, 8, 4, 2, 1)
+"""Rows of one statement: more are no faster, and few sizes make few statements (docs/adr/collector-throughput.md)."""
 
-Row = dict[str, Any]
-_Processes = Sequence[tuple[int, Callable[[Any], Any]]]
+_NAMES = tuple(column.name for column in COLUMNS)
 
 
 class Insertion(Protocol):
     """Inserts within a transaction; to be made anew after one that failed."""
 
-    def calls(self, connection: Connection, rows: Sequence[Row]) -> Mapping[str, int]:
-        """Insert the calls whose request_id isn't there yet; gives the ids of those."""
+    def calls(self, connection: Connection, drafts: Sequence[Draft]) -> None:
+        """Insert the calls whose request_id isn't there yet, and give those their keys."""
 
-    def bodies(self, connection: Connection, rows: Sequence[Row]) -> None:
-        """Insert bodies of calls that were just inserted."""
+    def bodies(self, connection: Connection, drafts: Sequence[Draft]) -> None:
+        """Insert the bodies of calls that were just inserted."""
 
 
 def insertion(connection: Connection, spans: Sequence[str]) -> Insertion:
     """The database's way. `spans` are of new partitions, where there are any."""
-    return _Sqlite(connection) if connection.dialect.name == "sqlite" else _Postgresql(connection, spans)
+    return _Sqlite() if connection.dialect.name == "sqlite" else _Postgresql(spans)
 
 
 class _Sqlite:
-    """INSERT of many rows at once; the rows go to the driver as they are (docs/adr/collector-throughput.md)."""
+    """INSERT of many rows at once, past SQLAlchemy, and without the columns that are null in all of them.
 
-    def __init__(self, connection: Connection) -> None:
-        names, self._processes = _columns(calls, connection, but="id")
-        self._call = itemgetter(*names)
-        self._into = f"INSERT INTO calls ({', '.join(names)}) VALUES "  # noqa: S608 - our own names
-        self._row = f"({', '.join('?' * len(names))})"
-        names, _ = _columns(bodies, connection)
-        self._body = itemgetter(*names)
-        self._bodies = f"INSERT INTO bodies ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"  # noqa: S608
+    The driver takes longer over a null than over a number.
+    """
 
-    def calls(self, connection: Connection, rows: Sequence[Row]) -> Mapping[str, int]:
-        new: dict[str, int] = {}
-        for first in range(0, len(rows), _ROWS_PER_STATEMENT):
-            some = rows[first : first + _ROWS_PER_STATEMENT]
+    def __init__(self) -> None:
+        self._bodies = _statements("bodies", bodies.columns.keys())
+
+    def calls(self, connection: Connection, drafts: Sequence[Draft]) -> None:
+        cursor = connection.connection.cursor()
+        last = _last_key(cursor)
+        for (shape, says_who), some in groupby(drafts, key=_like):
+            layout = _layout(shape, connection.dialect, says_who=says_who)
+            for part in _parts(list(some)):
+                flat: list[Any] = []
+                for draft in part:
+                    flat += layout.values(draft)
+                cursor.execute(layout.statements[len(part)], flat)
+                if cursor.rowcount == len(part):
+                    # There is one writer, and no key is used twice: they follow each other.
+                    last = cursor.lastrowid
+                    for key, draft in enumerate(part, last - len(part) + 1):
+                        draft.key = key
+                else:
+                    for draft in part:
+                        draft.key = _new_key(cursor, draft.call.request_id, last)
+                    last = _last_key(cursor)
+
+    def bodies(self, connection: Connection, drafts: Sequence[Draft]) -> None:
+        cursor = connection.connection.cursor()
+        for part in _parts(drafts):
             flat: list[Any] = []
-            for row in some:
-                flat += _processed(self._call(row), self._processes)
-            statement = (
-                f"{self._into}{', '.join([self._row] * len(some))} "
-                "ON CONFLICT (request_id) DO NOTHING RETURNING request_id, id"
-            )
-            new.update(connection.exec_driver_sql(statement, tuple(flat)).all())
-        return new
+            for draft in part:
+                flat += draft.bodies()
+            cursor.execute(self._bodies[len(part)], flat)
 
-    def bodies(self, connection: Connection, rows: Sequence[Row]) -> None:
-        connection.exec_driver_sql(self._bodies, [self._body(row) for row in rows])
+
+def _last_key(cursor: Any) -> int:
+    """The largest key that a call was ever given."""
+    found = cursor.execute("SELECT seq FROM sqlite_sequence WHERE name = 'calls'").fetchone()
+    return 0 if found is None else int(found[0])
+
+
+def _new_key(cursor: Any, request_id: str, last: int) -> int | None:
+    """The key of a call if it was inserted after this `last` one."""
+    found = cursor.execute("SELECT id FROM calls WHERE request_id = ? AND id > ?", (request_id, last)).fetchone()
+    return None if found is None else int(found[0])
+
+
+def _like(draft: Draft) -> tuple[Shape, bool]:
+    """What drafts have in common whose rows have the same columns: `counted_by` is null for most."""
+    return draft.shape, draft.counted_by is not None
+
+
+class _Layout:
+    """The statements for drafts that have the same columns, and what they are given."""
+
+    def __init__(self, shape: Shape, dialect: Dialect, *, says_who: bool) -> None:
+        counted_by, series_id = range(len(_NAMES) - 2, len(_NAMES))
+        places = [*shape.present, *([counted_by] if says_who else ()), series_id]
+        self._pick = itemgetter(*places)
+        self._converted = [(place, convert) for place, convert in values.bound(COLUMNS, dialect) if place in places]
+        self.statements = _statements("calls", self._pick(_NAMES), "ON CONFLICT (request_id) DO NOTHING")
+
+    def values(self, draft: Draft) -> tuple[Any, ...]:
+        row = draft.row()
+        for place, convert in self._converted:
+            row[place] = convert(row[place])
+        found: tuple[Any, ...] = self._pick(row)
+        return found
+
+
+_layout = lru_cache(maxsize=1024)(_Layout)
+
+
+def _statements(table: str, names: Sequence[str], otherwise: str = "") -> dict[int, str]:
+    """What inserts rows, by how many there are."""
+    row = f"({', '.join('?' * len(names))})"
+    into = f"INSERT INTO {table} ({', '.join(names)}) VALUES"
+    return {size: f"{into} {', '.join([row] * size)} {otherwise}" for size in _SIZES}
+
+
+def _parts(drafts: Sequence[Draft]) -> Iterator[Sequence[Draft]]:
+    """As few parts as make it, each of one of the `_SIZES`."""
+    start = 0
+    for size in _SIZES:
+        while len(drafts) - start >= size:
+            yield drafts[start : start + size]
+            start += size
 
 
 class _Postgresql:
@@ -77,53 +140,35 @@ class _Postgresql:
         ON CONFLICT DO NOTHING RETURNING request_id, call_id
     """
 
-    def __init__(self, connection: Connection, spans: Sequence[str]) -> None:
+    def __init__(self, spans: Sequence[str]) -> None:
         self._spans = spans
         self._covered = 0
-        self._calls = _Copy(calls, connection)
-        self._bodies = _Copy(bodies, connection)
+        self._calls = _Copy(calls, ("id", *_NAMES))
+        self._bodies = _Copy(bodies, bodies.columns.keys())
 
-    def calls(self, connection: Connection, rows: Sequence[Row]) -> Mapping[str, int]:
-        ids = [row["request_id"] for row in rows]
-        new: dict[str, int] = dict(connection.exec_driver_sql(self._CLAIM, (ids,)).all())
-        if new:
-            latest = max(new.values())
-            if latest + partitions.first_id(partitions.AHEAD - 1) >= self._covered:
-                self._covered = partitions.ensure(connection, latest, self._spans)
-            self._calls(connection, [row | {"id": new[row["request_id"]]} for row in rows if row["request_id"] in new])
-        return new
+    def calls(self, connection: Connection, drafts: Sequence[Draft]) -> None:
+        ids = [draft.call.request_id for draft in drafts]
+        new: dict[str, int] = dict(connection.connection.cursor().execute(self._CLAIM, (ids,)))
+        if not new:
+            return
+        latest = max(new.values())
+        if latest + partitions.first_id(partitions.AHEAD - 1) >= self._covered:
+            self._covered = partitions.ensure(connection, latest, self._spans)
+        for draft in drafts:
+            draft.key = new.get(draft.call.request_id)
+        self._calls(connection, ((draft.key, *draft.row()) for draft in drafts if draft.key is not None))
 
-    def bodies(self, connection: Connection, rows: Sequence[Row]) -> None:
-        self._bodies(connection, rows)
+    def bodies(self, connection: Connection, drafts: Sequence[Draft]) -> None:
+        self._bodies(connection, (draft.bodies() for draft in drafts))
 
 
 class _Copy:
-    """COPY into one table, past SQLAlchemy but for what its types make of values."""
+    """COPY into one table, past SQLAlchemy."""
 
-    def __init__(self, table: Table, connection: Connection) -> None:
-        names, self._processes = _columns(table, connection)
-        self._values = itemgetter(*names)
+    def __init__(self, table: Table, names: Iterable[str]) -> None:
         self._statement = f"COPY {table.name} ({', '.join(names)}) FROM STDIN"
 
-    def __call__(self, connection: Connection, rows: Sequence[Row]) -> None:
-        cursor = connection.connection.cursor()
-        try:
-            with cursor.copy(self._statement) as copy:
-                for row in rows:
-                    copy.write_row(_processed(self._values(row), self._processes))
-        except connection.dialect.loaded_dbapi.Error as error:  # as SQLAlchemy says it of its own statements
-            raise DBAPIError(self._statement, None, error, hide_parameters=True) from error
-
-
-def _columns(table: Table, connection: Connection, *, but: str = "") -> tuple[list[str], _Processes]:
-    """The columns' names but for one, and what the database takes for a value, by the place of the column."""
-    columns = [column for column in table.columns if column.name != but]
-    return [column.name for column in columns], values.bound(columns, connection.dialect)
-
-
-def _processed(found: Iterable[Any], processes: _Processes) -> list[Any]:
-    row = list(found)
-    for place, process in processes:
-        if row[place] is not None:
-            row[place] = process(row[place])
-    return row
+    def __call__(self, connection: Connection, rows: Iterable[Sequence[Any]]) -> None:
+        with connection.connection.cursor().copy(self._statement) as copy:
+            for row in rows:
+                copy.write_row(row)

@@ -16,17 +16,15 @@ Must not know how rows are written; `llmtoken.audit.writer` asks within its tran
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, literal_column, or_, select, text
+from sqlalchemy import Connection, bindparam, or_, select
 
 from llmtoken.audit.partitions import first_id_at
 from llmtoken.audit.schema import TOKENS, calls
-
-Row = Mapping[str, Any]
-"""The columns of a call, ready to be stored."""
+from llmtoken.call import Call
 
 TAKEN_OUT: Mapping[str, Any] = {
     **dict.fromkeys((column.name for column in TOKENS), None),
@@ -47,9 +45,24 @@ _CLOCKS_DIFFER = 2
 
 _KEYS = ("response_id", "provider_name", "host")
 
-_FETCHED = select(*(calls.c[name] for name in _KEYS), calls.c.started_at, calls.c.request_id).where(
-    calls.c.counted_by == calls.c.request_id,  # as the index has it
-    calls.c.response_id.in_(bindparam("response_ids", expanding=True)),
+
+class _Fetch(NamedTuple):
+    response_id: str
+    provider_name: str | None
+    host: str | None
+    started_at: datetime | str
+    """SQLite has it as text."""
+    request_id: str
+
+    @property
+    def began(self) -> datetime:
+        at = self.started_at
+        return datetime.fromisoformat(at) if isinstance(at, str) else at
+
+
+_FETCHED = (
+    f"SELECT {', '.join(_Fetch._fields)} FROM calls "  # noqa: S608 - our own names
+    "WHERE counted_by = request_id AND "  # as the index has it
 )
 _COUNTED = (
     select(calls.c.request_id)
@@ -65,9 +78,9 @@ _COUNTED = (
 )
 
 
-def has_usage(row: Row) -> bool:
+def has_usage(call: Call) -> bool:
     """Whether there is a usage that could be counted twice."""
-    return row["response_id"] is not None and row["usage_source"] != TAKEN_OUT["usage_source"]
+    return call.response_id is not None and call.usage_source != TAKEN_OUT["usage_source"]
 
 
 def take_turns(connection: Connection, *, fetching: bool) -> None:
@@ -78,38 +91,41 @@ def take_turns(connection: Connection, *, fetching: bool) -> None:
     """
     if connection.dialect.name == "postgresql":
         function = "pg_advisory_xact_lock" if fetching else "pg_advisory_xact_lock_shared"
-        connection.execute(text(f"SELECT {function}({_TURN})"))
+        connection.connection.cursor().execute(f"SELECT {function}({_TURN})")
 
 
-def fetched_before(connection: Connection, rows: Iterable[Row]) -> dict[str, str]:
+def fetched_before(connection: Connection, stored: Iterable[Call]) -> dict[str, str]:
     """Of calls that generate: which are counted by a fetch of their reply, by `request_id`, and by which fetch."""
-    made = [row for row in rows if has_usage(row)]
-    if not made:
-        return {}
-    ids = list({row["response_id"] for row in made})
-    query = _FETCHED
-    if connection.dialect.name == "postgresql":
-        # No fetch came in before its reply was asked for. Else every commit would plan a look at every partition.
-        earliest = min(datetime.now(UTC), *(row["started_at"] for row in made))
-        query = query.where(calls.c.id >= literal_column(str(first_id_at(earliest, days_before=_CLOCKS_DIFFER))))
-    fetches: dict[str, list[Any]] = {}
-    for start in range(0, len(ids), _IDS_PER_QUERY):
-        some = {"response_ids": ids[start : start + _IDS_PER_QUERY]}
-        for found in connection.execute(query, some).mappings():
-            fetches.setdefault(found["response_id"], []).append(found)
+    made = [call for call in stored if has_usage(call)]
+    fetches: dict[str | None, list[_Fetch]] = {}
+    for start in range(0, len(made), _IDS_PER_QUERY):
+        for fetch in _fetches(connection, made[start : start + _IDS_PER_QUERY]):
+            fetches.setdefault(fetch.response_id, []).append(fetch)
     if not fetches:
         return {}
     return {
-        row["request_id"]: found["request_id"]
-        for row in made
-        for found in fetches.get(row["response_id"], ())
-        if found["started_at"] >= row["started_at"] and _same_server(found, row)
+        call.request_id: fetch.request_id
+        for call in made
+        for fetch in fetches.get(call.response_id, ())
+        if fetch.began >= call.started_at and _same_server(fetch, call)
     }
 
 
-def counted_before(connection: Connection, row: Row) -> str | None:
+def _fetches(connection: Connection, made: Sequence[Call]) -> Iterator[_Fetch]:
+    """The fetches of these calls' replies. Asked past SQLAlchemy: every commit asks, and hardly ever there is one."""
+    cursor = connection.connection.cursor()
+    ids = [call.response_id for call in made]
+    if connection.dialect.name == "postgresql":
+        # No fetch came in before its reply was asked for. Else every commit would plan a look at every partition.
+        earliest = first_id_at(min(datetime.now(UTC), *(call.started_at for call in made)), days_before=_CLOCKS_DIFFER)
+        return map(_Fetch._make, cursor.execute(f"{_FETCHED}response_id = ANY(%s) AND id >= {earliest}", (ids,)))
+    found = cursor.execute(f"{_FETCHED}response_id IN ({', '.join('?' * len(ids))})", ids)
+    return map(_Fetch._make, found)
+
+
+def counted_before(connection: Connection, call: Call) -> str | None:
     """Of a fetch: the `request_id` of the call that has the tokens of its reply already."""
-    return connection.execute(_COUNTED, {name: row[name] for name in _KEYS}).scalar()
+    return connection.execute(_COUNTED, {name: getattr(call, name) for name in _KEYS}).scalar()
 
 
 def relied_on(connection: Connection, request_ids: Iterable[str], *, since: datetime) -> set[str]:
@@ -121,7 +137,7 @@ def relied_on(connection: Connection, request_ids: Iterable[str], *, since: date
     return set(connection.execute(query).scalars())
 
 
-def _same_server(one: Row, other: Row) -> bool:
+def _same_server(fetch: _Fetch, call: Call) -> bool:
     """As in `_COUNTED`."""
-    named = one["provider_name"] is not None and one["provider_name"] == other["provider_name"]
-    return named or bool(one["host"] == other["host"])
+    named = fetch.provider_name is not None and fetch.provider_name == call.provider_name
+    return named or bool(fetch.host == call.host)

@@ -12,10 +12,9 @@ Why so: docs/adr/daily-rollups.md.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from functools import lru_cache
 from hashlib import blake2b
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any
 
 import msgspec
@@ -24,7 +23,8 @@ from sqlalchemy import BigInteger, Column, ColumnElement, Connection, String, Ta
 from llmtoken.audit.schema import TOKENS, calls, metadata
 from llmtoken.audit.upsert import upsert
 from llmtoken.audit.values import Money
-from llmtoken.totals import plus_cost
+from llmtoken.call import Call
+from llmtoken.totals import Sums, known_sums, plus_cost
 
 _TOLD_APART = ("operation_name", "provider_name", "request_model", "response_model", "http_status", "error_type")
 """Columns of `calls`, in the order in which a digest takes them; the full table has the consumer behind them."""
@@ -37,8 +37,6 @@ COUNTS = frozenset(("calls", "errors", "estimated_calls", "unpriced_calls"))
 
 Key = tuple[Any, ...]
 """A day, and what its calls are told apart by."""
-
-Row = Mapping[str, Any]
 
 
 def _table(name: str, *told_apart: str) -> Table:
@@ -80,35 +78,31 @@ def told_apart(table: Table) -> tuple[str, ...]:
 
 
 class Addition:
-    """What one transaction adds: `add` each call that is new, and `write` last, while its locks are held shortest."""
+    """What one transaction adds: `add` calls that are new, and `write` last, while its locks are held shortest."""
 
     def __init__(self) -> None:
         self._groups: dict[Key, list[Any]] = {}
 
-    def add(self, row: Row) -> None:
-        """Add a row of `calls`, as it is stored."""
-        started_at: datetime = row["started_at"]
-        key = (
-            started_at.date().isoformat(),
-            row["operation_name"],
-            row["provider_name"],
-            row["request_model"],
-            row["response_model"],
-            row["http_status"],
-            row["error_type"],
-            row["consumer"],
-        )
-        tokens = [row[name] for name in _TOKEN_NAMES]
-        unpriced = row["cost"] is None and bool(row["input_tokens"] or row["output_tokens"])
-        one = [
-            1,
-            int(row["error_type"] is not None),
-            *tokens,
-            int(row["usage_source"] in ESTIMATED),
-            int(unpriced),
-            row["cost"],
+    def add(self, calls: Sequence[Call], sums: Sums) -> None:
+        """Add calls of one day that are alike in what they are told apart by, and in who counted; with their `sums`."""
+        one = calls[0]
+        total_tokens, input_audio, output_audio = known_sums(zip(*map(_others_of, calls), strict=True))
+        added = [  # as in SUMS
+            sums.calls,
+            0 if one.error_type is None else sums.calls,
+            sums.input_tokens,
+            sums.output_tokens,
+            total_tokens,
+            sums.cache_read_input_tokens,
+            sums.cache_write_input_tokens,
+            sums.reasoning_output_tokens,
+            input_audio,
+            output_audio,
+            sums.calls if one.usage_source in ESTIMATED else 0,
+            sums.unpriced_calls,
+            sums.cost,
         ]
-        merge(self._groups, key, one)
+        merge(self._groups, (one.started_at.date().isoformat(), *_told_apart_of(one)), added)
 
     def write(self, connection: Connection) -> None:
         """Add it to the tables, within the transaction that stores the calls."""
@@ -117,7 +111,8 @@ class Addition:
             add(connection, table, coarser(self._groups, table))
 
 
-_TOKEN_NAMES = tuple(column.name for column in TOKENS)
+_told_apart_of = attrgetter(*told_apart(daily_usage))
+_others_of = attrgetter("total_tokens", "input_audio_tokens", "output_audio_tokens")
 
 ESTIMATED = ("estimated", "partial")
 """Values of `usage_source` where we counted."""
@@ -146,11 +141,13 @@ def coarser(groups: Mapping[Key, Sequence[Any]], table: Table) -> dict[Key, list
 
 def coarser_key(key: Key, table: Table) -> Key:
     """The row of a coarser table that has the sums of this one of `daily_usage`, too."""
-    return tuple(key[place] for place in _PLACES[table.name])
+    coarse: Key = _COARSER[table.name](key)
+    return coarse
 
 
-_PLACES = {
-    table.name: (0, *(1 + told_apart(daily_usage).index(name) for name in told_apart(table))) for table in COARSE
+_COARSER = {
+    table.name: itemgetter(0, *(1 + told_apart(daily_usage).index(name) for name in told_apart(table)))
+    for table in COARSE
 }
 
 

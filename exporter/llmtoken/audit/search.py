@@ -63,7 +63,7 @@ def switch(connection: Connection, *, on: bool) -> None:
         connection.exec_driver_sql(statement)
 
 
-def add(connection: Connection, said: Iterable[tuple[int, str | None, str | None]]) -> None:
+def add(connection: Connection, said: Iterable[tuple[Any, str | None, str | None]]) -> None:
     """Index these bodies, each a call's id, request and reply, within the transaction that stores them."""
     rows = [(key, _words(key, request, reply)) for key, request, reply in said]
     if rows:

@@ -6,7 +6,7 @@ parameters would cost as much as writing them (bench/audit.py). Must not know wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -31,11 +31,14 @@ def upsert(connection: Connection, table: Table, rows: list[list[Any]], merge: M
     statement, names, to_database = _prepared(table, merge, connection.dialect)
     for place, process in to_database:
         for row in rows:
-            row[place] = process(row[place])
-    given: Sequence[Any] = [tuple(row) for row in rows]
-    connection.exec_driver_sql(
-        statement, given if names is None else [dict(zip(names, row, strict=True)) for row in given]
-    )
+            if row[place] is not None:
+                row[place] = process(row[place])
+    given: list[Any] = rows if names is None else [dict(zip(names, row, strict=True)) for row in rows]
+    cursor = connection.connection.cursor()
+    if len(given) == 1:
+        cursor.execute(statement, given[0])
+    else:
+        cursor.executemany(statement, given)
 
 
 _Process = Callable[[Any], Any]

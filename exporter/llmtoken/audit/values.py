@@ -68,7 +68,7 @@ class Money(TypeDecorator[Decimal]):
 
     def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> Any:
         """To the database."""
-        return value if value is None or dialect.name == "postgresql" else f"{value:f}"
+        return value if value is None or dialect.name == "postgresql" else digits(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:  # noqa: ARG002 - SQLAlchemy's signature
         """From the database."""
@@ -114,14 +114,23 @@ class Json(TypeDecorator[Any]):
 
 
 def bound(columns: Iterable[Column[Any]], dialect: Dialect) -> tuple[tuple[int, Callable[[Any], Any]], ...]:
-    """What the database takes for a value, by the column's place; columns that take it as it is are left out."""
-    made = (column.type.dialect_impl(dialect).bind_processor(dialect) for column in columns)
-    return tuple((place, process) for place, process in enumerate(made) if process is not None)
+    """What the driver takes for a value that isn't null, by the column's place; others it takes as they are.
+
+    For statements that go past SQLAlchemy. Not for JSON.
+    """
+    takes = _SQLITE_TAKES if dialect.name == "sqlite" else {}
+    types = enumerate(type(column.type) for column in columns)
+    return tuple((place, takes[kind]) for place, kind in types if kind in takes)
+
+
+def digits(amount: Decimal) -> str:
+    """All digits of an amount of money, never with an exponent."""
+    return f"{amount:f}"
 
 
 def rfc3339(moment: datetime) -> str:
     """UTC to the microsecond, always 27 characters: 2026-01-31T12:00:00.000000Z."""
-    return moment.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+    return f"{moment.isoformat(timespec='microseconds')[:26]}Z"
 
 
 def cleaner(column: Column[Any]) -> Callable[[Any], Any]:
@@ -204,3 +213,5 @@ _RULES: Mapping[type, Callable[[Any], Any]] = {
     Float: number,
     Boolean: bool,
 }
+
+_SQLITE_TAKES: Mapping[type, Callable[[Any], Any]] = {Instant: rfc3339, Money: digits, Boolean: int}

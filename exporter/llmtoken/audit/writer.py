@@ -4,39 +4,30 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 from typing import Any
 
-from msgspec.structs import replace
 from sqlalchemy import Connection, update
 
-from llmtoken.audit import calibration, replies, search, values
+from llmtoken.audit import calibration, replies, search
 from llmtoken.audit.balance import Watch
 from llmtoken.audit.boots import Boots, any_due
 from llmtoken.audit.calibration import Lesson
 from llmtoken.audit.connect import Connections, identity
 from llmtoken.audit.counters import Counters, Entry
+from llmtoken.audit.drafts import Draft
 from llmtoken.audit.editor import Editor
 from llmtoken.audit.insertion import Insertion, insertion
 from llmtoken.audit.rollups import Addition
-from llmtoken.audit.schema import FIELDS, heartbeat
+from llmtoken.audit.schema import heartbeat
 from llmtoken.call import Call, Record
 from llmtoken.errors import StorageUnavailable
 from llmtoken.ledger import GRACE, Told
-from llmtoken.totals import Labeller, Labels, Sums
+from llmtoken.totals import Labeller, Labels, Sums, total
 from llmtoken.totals import labels as plain_labels
-
-_NAMES = tuple(column.name for column in FIELDS)
-_CLEANERS = tuple(values.cleaner(column) for column in FIELDS)
-_values_of = attrgetter(*_NAMES)
-
-# What may be stored otherwise than it was said, and is counted elsewhere.
-_counted_of, _counted_in = attrgetter(*replies.TAKEN_OUT), itemgetter(*replies.TAKEN_OUT)
-
-_said_in = itemgetter("call_id", "request_body", "response_body")
 
 _TRUSTED = 1.0
 """How long it holds, in seconds, that the database took a write or refused one: polling shall cost no disk writes."""
@@ -109,26 +100,27 @@ class Audit(Editor):
         `llmtoken.audit.replies`). Raises `StorageUnavailable` when the database refuses (disk
         full, locked, gone); then nothing of it is stored, and the next write may succeed.
         """
-        drafts = [_Draft(record) for record in records]
-        first: dict[str, _Draft] = {}
+        drafts = [Draft(record) for record in records]
+        first: dict[str, Draft] = {}
         for draft in drafts:
-            first.setdefault(draft.row["request_id"], draft)
+            first.setdefault(draft.call.request_id, draft)
         if not drafts and not told:
             return []
         with self._writing(sum(map(_weight, records))) as connection:
             self._know(connection)
-            entry = Entry(self._counters, connection)
-            self._store_calls(connection, list(first.values()), entry, labels)
+            entry, days = Entry(self._counters, connection), Addition()
+            groups = self._store_calls(connection, list(first.values()), entry, labels)
+            for group in groups:
+                if stored := [draft.call for draft in group.drafts if draft.key is not None]:
+                    sums = total(stored)
+                    entry.add(group.labels, sums)
+                    days.add(stored, sums)
             entry.write()
-            days = Addition()
-            for draft in first.values():
-                if draft.key is not None:
-                    days.add(draft.row)
-            texts = [draft.texts() for draft in first.values() if draft.key is not None and draft.has_bodies()]
-            if texts:
-                self._insertion.bodies(connection, texts)
+            said = [draft for draft in first.values() if draft.key is not None and draft.has_bodies()]
+            if said:
+                self._insertion.bodies(connection, said)
                 if self._searched:
-                    search.add(connection, map(_said_in, texts))
+                    search.add(connection, (draft.bodies() for draft in said))
             days.write(connection)
             now = self._clock()
             self._boots.take(connection, told, now, settles=self._may_settle(now))
@@ -167,32 +159,28 @@ class Audit(Editor):
             self._insertion = insertion(connection, self._spans)
             self._known_over = connection.connection.driver_connection
 
-    def _store_calls(self, connection: Connection, drafts: Sequence[_Draft], entry: Entry, labels: Labeller) -> None:
-        """Insert the calls that aren't there yet, without the tokens that others have, and count them.
+    def _store_calls(
+        self, connection: Connection, drafts: Sequence[Draft], entry: Entry, labels: Labeller
+    ) -> Collection[_Group]:
+        """Insert the calls that aren't there yet, without the tokens that others have; gives all, as they are counted.
 
         The fetches go last and one by one, so that each finds whatever may have counted its reply.
         """
-        made = [draft for draft in drafts if draft.row["counted_by"] is None]
-        fetched = [draft for draft in drafts if draft.row["counted_by"] is not None]
+        made = [draft for draft in drafts if draft.counted_by is None]
+        fetched = [draft for draft in drafts if draft.counted_by is not None]
         replies.take_turns(connection, fetching=bool(fetched))
-        elsewhere = replies.fetched_before(connection, (draft.row for draft in made))
+        elsewhere = replies.fetched_before(connection, (draft.call for draft in made))
         for draft in made if elsewhere else ():
-            draft.give_up(elsewhere.get(draft.row["request_id"]))
+            draft.give_up(elsewhere.get(draft.call.request_id))
+        groups: dict[Any, _Group] = {}
         if made:
-            self._insert_calls(connection, made, entry, labels)
+            _group(made, entry, labels, groups)
+            self._insertion.calls(connection, made)
         for draft in fetched:
-            draft.give_up(replies.counted_before(connection, draft.row))
-            self._insert_calls(connection, [draft], entry, labels)
-
-    def _insert_calls(self, connection: Connection, drafts: Sequence[_Draft], entry: Entry, labels: Labeller) -> None:
-        shown = {}
-        for draft in drafts:
-            shown[draft.row["request_id"]] = draft, labels(draft.call)
-            draft.row["series_id"] = entry.series(shown[draft.row["request_id"]][1])
-        for request_id, key in self._insertion.calls(connection, [draft.row for draft in drafts]).items():
-            draft, counted_under = shown[request_id]
-            draft.key = key
-            entry.add(counted_under, draft.call)
+            draft.give_up(replies.counted_before(connection, draft.call))
+            _group([draft], entry, labels, groups)
+            self._insertion.calls(connection, [draft])
+        return groups.values()
 
     def writable(self) -> bool:
         """Whether a write would be committed now: the last one was, or a trial is.
@@ -278,42 +266,30 @@ class Audit(Editor):
             self._watch = Watch(self._counters.instance)
 
 
-class _Draft:
-    """A record on its way in: the row as it will be stored, the call as it will be counted, its key once it is new."""
+class _Group:
+    """Calls of one day that are counted under the same labels, and are told apart by nothing that is added up."""
 
-    __slots__ = ("call", "key", "record", "row")
+    __slots__ = ("drafts", "labels", "series_id")
 
-    def __init__(self, record: Record) -> None:
-        found = zip(_NAMES, _CLEANERS, _values_of(record.call), strict=True)
-        row: dict[str, Any] = {name: None if value is None else clean(value) for name, clean, value in found}
-        # Who counts a fetched reply is its own call, until `_store_calls` finds another.
-        row["counted_by"] = row["request_id"] if record.fetched and replies.has_usage(row) else None
-        self.row, self.record = row, record
-        self.call = _as_stored(record.call, row)
-        self.key: int | None = None
-
-    def give_up(self, counted_by: str | None) -> None:
-        """Another call has the tokens."""
-        if counted_by is not None:
-            self.row.update(replies.TAKEN_OUT, counted_by=counted_by)
-            self.call = _as_stored(self.record.call, self.row)
-
-    def has_bodies(self) -> bool:
-        return self.record.request_body is not None or self.record.response_body is not None
-
-    def texts(self) -> dict[str, Any]:
-        request, response = self.record.request_body, self.record.response_body
-        return {"call_id": self.key, "request_body": _text(request), "response_body": _text(response)}
+    def __init__(self, labels: Labels, series_id: int) -> None:
+        self.labels, self.series_id = labels, series_id
+        self.drafts: list[Draft] = []
 
 
-def _as_stored(call: Call, row: Mapping[str, Any]) -> Call:
-    if _counted_of(call) == _counted_in(row):
-        return call
-    return replace(call, **{name: row[name] for name in replies.TAKEN_OUT})
+def _group(drafts: Iterable[Draft], entry: Entry, labels: Labeller, groups: dict[Any, _Group]) -> None:
+    """Put each draft into its group, whose series it names."""
+    for draft in drafts:
+        call = draft.call
+        key = call.started_at.toordinal(), _counted_under(call)
+        group = groups.get(key)
+        if group is None:
+            found = labels(call)
+            group = groups[key] = _Group(found, entry.series(found))
+        draft.series_id = group.series_id
+        group.drafts.append(draft)
 
 
-def _text(body: str | None) -> str | None:
-    return None if body is None else values.text(body)
+_counted_under = attrgetter(*Labels._fields)
 
 
 def _weight(record: Record) -> int:

@@ -8,7 +8,7 @@ written down at any time and read again, by whoever hears of the boot next.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
@@ -70,9 +70,10 @@ class Boot(msgspec.Struct):
                 _add(found, "dropped", self.dropped.told(source.dropped, source.dropped_by))
             if source.failed > self.failed.total:
                 _add(found, "failed", self.failed.told(source.failed, source.failed_by))
-        self._follow([source.sequence for source in sources if source.sequence], current, now)
-        if settles:
-            found.update(self.settle(now))
+        # In order, numbers that follow each other leave no gaps in between.
+        self._follow(sorted(source.sequence for source in sources if source.sequence), current, now)
+        if settles and (more := self.settle(now)):
+            found.update(more)
         return found
 
     def settle(self, now: float) -> Found:
@@ -128,25 +129,38 @@ def boots_of(told: Iterable[Told]) -> set[str]:
 
 
 def take(boots: Mapping[str, Boot], told: Iterable[Told], now: float, *, settles: bool = True) -> Found:
-    """Take what was told of these boots; gives what it adds to the losses."""
+    """Take what was told of these boots, all of one in one go; gives what it adds to the losses."""
     found = Found()
-    for sources, current in told:
-        named = _by_boot(sources)
-        if current is not None and current.boot:
-            named.setdefault(current.boot, [])
-        for name, some in named.items():
-            mine = current if current is not None and current.boot == name else None
-            found.update(boots[name].take(some, mine, now, settles=settles))
+    for name, parts in _by_boot(told).items():
+        boot = boots[name]
+        # Where the numbers of a boot begin is for the first to say.
+        first = 0 if boot.gaps else 1
+        for some in (parts[:first], parts[first:]):
+            if some and (more := boot.take(*_joined(some), now, settles=settles)):
+                found.update(more)
     return found
 
 
-def _by_boot(sources: Sequence[Source]) -> dict[str, list[Source]]:
-    """The sources of each boot: a batch may carry what earlier processes left behind."""
-    boots: dict[str, list[Source]] = defaultdict(list)
-    for source in sources:
-        if source.boot:
-            boots[source.boot].append(source)
+def _by_boot(told: Iterable[Told]) -> dict[str, list[Told]]:
+    """What is told of each boot: a batch may carry what earlier processes left behind."""
+    boots: dict[str, list[Told]] = {}
+    for sources, current in told:
+        named: dict[str, list[Source]] = {}
+        for source in sources:
+            if source.boot:
+                named.setdefault(source.boot, []).append(source)
+        if current is not None and current.boot:
+            named.setdefault(current.boot, [])
+        for name, mine in named.items():
+            boots.setdefault(name, []).append((mine, current if current and current.boot == name else None))
     return boots
+
+
+def _joined(parts: Sequence[Told]) -> Told:
+    """All in one. A plugin's totals only grow, so of several ledgers the latest says what the others say."""
+    ledgers = [current for _, current in parts if current is not None]
+    latest = max(ledgers, key=lambda ledger: (ledger.sequence, ledger.dropped + ledger.failed), default=None)
+    return [source for sources, _ in parts for source in sources], latest
 
 
 def _add(found: Found, kind: str, losses: Mapping[str, int]) -> None:

@@ -230,7 +230,8 @@ class Pipeline:
                 self._metrics.parse_failures(problem)
             for seen in reading.comparisons:
                 self._metrics.estimated(call, seen.token_type, seen.ratio)
-            self._calibration.learn(reading.comparisons)
+            if reading.comparisons:
+                self._calibration.learn(reading.comparisons)
             if reading.redactions or reading.unredacted:
                 self._metrics.redacted(reading.redactions, failures=int(reading.unredacted))
 
