@@ -223,6 +223,18 @@ def test_a_day_that_is_not_over_for_the_rule_stays_whole(store: Audit, database:
     assert_right(store, counted=2)
 
 
+def test_forgetting_a_consumer_drops_no_partition(store: Audit, database: str) -> None:
+    write(store, database, 5, "alice-1", consumer="alice")
+    write(store, database, 5, "bob-1", consumer="bob")
+    store.write([record("alice-2", consumer="alice"), record("bob-2", consumer="bob")])
+    before = names(database, "bodies")
+    assert deleted(store.forget(["alice"], pause=lambda _: True)) == [("bodies", 2)]
+    with_bodies = "SELECT request_id FROM calls JOIN bodies ON call_id = calls.id ORDER BY request_id"
+    assert sql(database, with_bodies) == [("bob-1",), ("bob-2",)]
+    assert names(database, "bodies") == before
+    store.write([record("alice-3", consumer="alice")])
+
+
 def test_a_call_that_is_younger_than_its_partition_keeps_it_and_the_others_go_one_by_one(
     store: Audit, database: str
 ) -> None:

@@ -146,6 +146,8 @@ class _Step:
     query: Callable[[_Place], Select[Any]]
     before: datetime
     most_bytes: int | None = None
+    by_age: bool = False
+    """Whether it concerns all that came in `before`, so that partitions may go whole."""
 
 
 def _steps(rules: Rules, now: datetime, *, partitioned: bool) -> Iterable[_Step]:
@@ -156,11 +158,12 @@ def _steps(rules: Rules, now: datetime, *, partitioned: bool) -> Iterable[_Step]
     if rules.bodies is not None:
         before = now - rules.bodies
         overdue = before - partitions.longest(rules.bodies) if partitioned else before
-        yield _Step(f"retain_bodies = {shown_age(rules.bodies)}", "bodies", _by_time(overdue, _HAS_BODIES), before)
+        rule, having_bodies = f"retain_bodies = {shown_age(rules.bodies)}", _by_time(overdue, _HAS_BODIES)
+        yield _Step(rule, "bodies", having_bodies, before, by_age=True)
     if rules.calls is not None:
         before = now - max(rules.calls, YOUNG)
         overdue = before - partitions.longest(rules.calls) if partitioned else before
-        yield _Step(f"retain_calls = {shown_age(rules.calls)}", "calls", _by_time(overdue), before)
+        yield _Step(f"retain_calls = {shown_age(rules.calls)}", "calls", _by_time(overdue), before, by_age=True)
     if rules.bytes is not None:
         rule, before = f"retain_bytes = {rules.bytes}", now - YOUNG
         yield _Step(rule, "bodies", _bodies_by_arrival, before, rules.bytes)
@@ -224,7 +227,7 @@ class _Run:
 
     def _drop_partitions(self, step: _Step) -> int:
         """Drop what is wholly older. What somebody else holds now is dropped in a later run."""
-        if self._store.apart is None:
+        if self._store.apart is None or not step.by_age:
             return 0
         with self._store.reading() as connection:
             old = dropping.droppable(connection, step.deleted, step.before)
