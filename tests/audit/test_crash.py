@@ -46,9 +46,11 @@ def drained(process: subprocess.Popen[bytes], last: int) -> int:
 
 
 def assert_whole(database: str, rows: int) -> None:
-    """The database has every acknowledged row, each with its body, and is sound."""
-    with audit.open(database) as store:
+    """The database has every acknowledged row, each with its body and its seal, and is sound."""
+    with audit.open(database, seals=True) as store:
         assert store.count() >= rows
+        proof = store.verify_seals()
+        assert (proof.findings, proof.calls, proof.gaps) == ((), store.count(), ())
         assert store.call(f"r{rows - 1}", bodies=True)
     with closing(sqlite3.connect(database)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -16,7 +16,7 @@ from llmtoken.audit import Audit, Rules, Summary, migrate, partitions
 from llmtoken.audit.connect import connect as connect_engines
 from llmtoken.audit.connect import connect_read_only
 from llmtoken.call import Record
-from support.databases import connect, sql
+from support.databases import connect, days_ago, sql
 from support.records import new, record
 
 DAY = timedelta(days=1)
@@ -33,15 +33,6 @@ def engine() -> str:
 def store(database: str) -> Iterator[Audit]:
     with audit.open(database, rules=RULES) as store:
         yield store
-
-
-@contextmanager
-def days_ago(database: str, days: int) -> Iterator[None]:
-    """What is written meanwhile arrives so many days ago."""
-    [(definition,)] = sql(database, "SELECT pg_get_functiondef('llmtoken_call_id'::regproc)")
-    sql(database, definition.replace("now()", f"(now() - interval '{days} days')"))
-    yield
-    sql(database, definition)
 
 
 def write(store: Audit, database: str, days: int, *names: str, **changes: Any) -> None:

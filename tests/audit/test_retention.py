@@ -332,7 +332,7 @@ def test_writers_go_on_while_it_deletes(store: Audit) -> None:
 
 @pytest.fixture
 def filled(database: str) -> str:
-    with audit.open(database) as store:
+    with audit.open(database, seals=True) as store:
         for start in range(0, 2000, 500):
             batch = range(start, start + 500)
             store.write([old(f"r{n}", 40, consumer=f"c{n % 7}", response_body="x" * 3000) for n in batch])
@@ -352,16 +352,18 @@ def test_wherever_it_is_killed_the_books_balance_and_the_log_is_true(filled: str
             for _ in range(random.randint(1, 12)):  # noqa: S311
                 process.stdout.readline()
             process.send_signal(signal.SIGKILL)
-        with audit.open(database) as store:
+        with audit.open(database, seals=True) as store:
             left, bodies = store.count(), len(with_bodies(store))
             cut_in_the_middle += 0 < bodies < 2000
             proof = {row.deleted: row.calls for row in store.prunings(10)}
             assert proof.get("calls", 0) == 2000 - left
             assert proof.get("bodies", 0) in (2000, 2000 - bodies)
             assert_right(store, counted=2000)
+            assert store.verify_seals().whole
             prune(store, calls=30 * DAY)
             assert store.count() == 0
             assert_right(store, counted=2000)
+            assert store.verify_seals().whole
         with closing(sqlite3.connect(database)) as connection:
             assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     assert cut_in_the_middle

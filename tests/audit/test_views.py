@@ -25,7 +25,7 @@ DAY = datetime(2026, 1, 31, 23, 59, 59, 999_999, tzinfo=UTC)
 def rows(database: str) -> Iterator[Any]:
     """A database with a few calls, as any program opens it."""
     second = timedelta(seconds=1)
-    with audit.open(database) as store:
+    with audit.open(database, seals=True) as store:
         store.write(
             [
                 record("a", started_at=DAY, input_tokens=10, output_tokens=1, total_tokens=11, cost=Decimal("0.1")),

@@ -83,7 +83,7 @@ def story(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     folder, engine = tmp_path_factory.mktemp("killed"), request.param
     chance = random.Random()  # noqa: S311
     database = {} if engine == "sqlite" else {"database": request.getfixturevalue("server").create()}
-    with nursery(folder / "data", **database) as forked:
+    with nursery(folder / "data", seals=True, **database) as forked:
         forked.start()
         with load(forked.url) as sending:
             story = Story(sending, engine, forked.database)
@@ -150,6 +150,12 @@ def test_counters_and_rows_agree_series_by_series(story: Story) -> None:
     assert balance.series > 10
 
 
+def test_every_call_is_as_it_was_sealed(story: Story) -> None:
+    with audit.open_read_only(str(story.database)) as reader:
+        proof = reader.verify_seals()
+    assert (proof.findings, proof.calls, proof.gaps) == ((), len(story.load.sent), ())
+
+
 def test_the_file_is_sound_after_all(story: Story) -> None:
     if story.engine == "sqlite":
         assert sql(story.database, "PRAGMA integrity_check") == [("ok",)]
@@ -159,7 +165,8 @@ def test_the_file_is_sound_after_all(story: Story) -> None:
 def test_a_power_cut_at_any_moment_keeps_rows_and_counters(story: Story) -> None:
     assert len(story.copies) == CUTS[story.engine]
     for copy, acknowledged in story.copies:
-        with audit.open(str(copy)) as store:
+        with audit.open(str(copy), seals=True) as store:
             assert acknowledged <= stored(copy)
             assert store.verify().balanced
+            assert store.verify_seals().whole
             assert sum(sums.calls for sums in store.counters.values()) == store.count()

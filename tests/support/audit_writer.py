@@ -1,7 +1,7 @@
 """Writes rows until it is stopped, and says of each batch, once it is committed, how many there are.
 
 Run as a program by the tests that stop it at a random moment. Often empties its log, so
-that moment may fall into that too.
+that moment may fall into that too. Seals what it writes.
 """
 
 import random
@@ -12,7 +12,7 @@ from support.records import record
 
 
 def main() -> None:
-    with audit.open(sys.argv[1]) as store:
+    with audit.open(sys.argv[1], seals=True) as store:
         with store._connections.writer.raw() as connection:
             connection.cursor().execute("PRAGMA wal_autocheckpoint = 50")
         count = 0

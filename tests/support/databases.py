@@ -46,3 +46,12 @@ def locked(database: Path | str) -> Iterator[None]:
             connection.execute("LOCK TABLE calls, heartbeat IN ACCESS EXCLUSIVE MODE")
         yield
         connection.execute("ROLLBACK")
+
+
+@contextmanager
+def days_ago(database: str, days: int) -> Iterator[None]:
+    """What is written to a PostgreSQL database meanwhile arrives so many days ago."""
+    [(definition,)] = sql(database, "SELECT pg_get_functiondef('llmtoken_call_id'::regproc)")
+    sql(database, definition.replace("now()", f"(now() - interval '{days} days')"))
+    yield
+    sql(database, definition)

@@ -8,7 +8,7 @@ What is in the tables and how to query them: docs/audit.md.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from llmtoken.audit import migrate
 from llmtoken.audit import search as full_text
@@ -31,6 +31,10 @@ from llmtoken.audit.repricings import Repriced
 from llmtoken.audit.retention import Progress, Rules, Summary
 from llmtoken.audit.rollups import MEANINGS as USAGE_MEANINGS
 from llmtoken.audit.schema import MEANINGS
+from llmtoken.audit.seals import sealing
+from llmtoken.audit.seals.chain import Keys
+from llmtoken.audit.seals.proof import Proof
+from llmtoken.audit.seals.sealing import Sealer
 from llmtoken.audit.usage import GROUPS as USAGE_GROUPS
 from llmtoken.audit.writer import Audit
 
@@ -48,6 +52,7 @@ __all__ = [
     "Indexer",
     "Page",
     "Progress",
+    "Proof",
     "Pruned",
     "Pruner",
     "Reader",
@@ -69,6 +74,8 @@ def open(  # noqa: A001 - audit.open reads well
     rules: Rules | None = None,
     busy_timeout: float = 5.0,
     search: bool | None = None,
+    seals: bool = False,
+    seal_keys: Sequence[str] = (),
     clock: Callable[[], float] = time.time,
 ) -> Audit:
     """Open `database` (a path or a SQLAlchemy URL) for a collector; create or migrate it first.
@@ -77,10 +84,13 @@ def open(  # noqa: A001 - audit.open reads well
     `rules` are those that it will be pruned by: PostgreSQL's partitions are made so that they can be dropped whole.
     `busy_timeout`: how long to wait for another program's lock, in seconds.
     `search` says whether what was said is indexed from now on; `None` leaves that as it is.
+    `seals` says whether calls are sealed from now on, with the first of `seal_keys` if there is one.
     `clock` says, in seconds, how long a report has been missing; it goes on while no collector runs.
     Raises `DatabaseError`: not a database, damaged, of a newer version, somebody else's, in
-    use by another collector, locked, or not writable. The file is then left as it was.
+    use by another collector, locked, not writable, or sealed with a key that isn't among `seal_keys`. The file is
+    then left as it was.
     """
+    keys = Keys(seal_keys)
     with explained(shown(database)):
         connections = connect(database, busy_timeout=busy_timeout, instance=instance)
         try:
@@ -94,16 +104,28 @@ def open(  # noqa: A001 - audit.open reads well
                 searched = full_text.is_on(connection)
                 counters = Counters(connections.instance, connection)
                 boots = Boots(connections.instance, connection)
+                sealing.begin(connection, connections.instance, keys, on=seals)
         except BaseException:
             connections.close()
             raise
-    spans = (rules or Rules()).spans
-    return Audit(connections, counters, boots, clock=clock, spans=spans, searched=searched)
+    return Audit(
+        connections,
+        counters,
+        boots,
+        keys,
+        Sealer(connections.instance, keys, on=seals),
+        clock=clock,
+        spans=(rules or Rules()).spans,
+        searched=searched,
+    )
 
 
-def open_beside(database: str, *, busy_timeout: float = 30.0) -> Editor:
-    """Open `database` to change what is stored, while a collector may be using it. Raises `DatabaseError` likewise."""
-    return Editor(_present(database, connect_beside, busy_timeout))
+def open_beside(database: str, *, busy_timeout: float = 30.0, seal_keys: Sequence[str] = ()) -> Editor:
+    """Open `database` to change what is stored, while a collector may be using it. Raises `DatabaseError` likewise.
+
+    `seal_keys` are those of the collector, if it has any.
+    """
+    return Editor(_present(database, connect_beside, busy_timeout), Keys(seal_keys))
 
 
 def open_read_only(database: str, *, busy_timeout: float = 5.0) -> Reader:

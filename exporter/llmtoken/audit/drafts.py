@@ -129,7 +129,7 @@ class Shape:
             and (not whole or (min(whole) >= -LARGEST and max(whole) <= LARGEST))
             and isfinite(sum(self._real(found)))
             and found[_STARTED_AT].tzinfo is UTC
-            and (cost is None or values.money(cost) is not None)
+            and (cost is None or values.money(cost) is cost)
         )
 
 

@@ -17,6 +17,9 @@ from llmtoken.audit import corrections, counters, partitions, prunings, replies
 from llmtoken.audit.partitions import Partition, request_ids
 from llmtoken.audit.prunings import Pruned, What
 from llmtoken.audit.schema import bodies, calls
+from llmtoken.audit.seals.chain import are_there
+from llmtoken.audit.seals.marks import Marks
+from llmtoken.audit.seals.runs import Run
 
 _PATIENCE = "500ms"
 
@@ -31,7 +34,9 @@ def droppable(connection: Connection, deleted: What, before: datetime) -> list[P
     return [partition for partition in old if not _must_stay(connection, deleted, partition, before)]
 
 
-def drop(connection: Connection, rule: str, deleted: What, partition: Partition, before: datetime) -> int | None:
+def drop(
+    connection: Connection, rule: str, deleted: What, partition: Partition, before: datetime, *, marks: Marks
+) -> int | None:
     """Drop one, within a transaction of its own; gives how many rows it had, `None` when it must stay after all."""
     connection.execute(text(f"LOCK TABLE {partition.name} IN EXCLUSIVE MODE"))
     found = connection.execute(_account(deleted, partition)).one()
@@ -40,6 +45,7 @@ def drop(connection: Connection, rule: str, deleted: What, partition: Partition,
         if deleted == "calls"
         else ({}, {})
     )
+    ids = _ids(connection, deleted, partition) if are_there(connection) else []
     # From here on others wait for us.
     connection.execute(text(f"SET LOCAL lock_timeout = '{_PATIENCE}'"))
     replies.take_turns(connection, fetching=True)
@@ -50,6 +56,8 @@ def drop(connection: Connection, rule: str, deleted: What, partition: Partition,
     if found.rows:
         now = datetime.now(UTC)
         prunings.note(connection, Pruned(rule, deleted, now, now, *found))
+        if ids:
+            marks.deleted(connection, deleted, rule, ids)
     for name in _names(connection, deleted, partition):
         connection.execute(text(f"DROP TABLE {name}"))
     if deleted == "calls":
@@ -82,6 +90,18 @@ def _account(deleted: What, partition: Partition) -> Any:
         func.max(calls.c.started_at),
     ).where(_within(partition))
     return query.select_from(calls.join(bodies)) if deleted == "bodies" else query
+
+
+def _ids(connection: Connection, deleted: What, partition: Partition) -> Sequence[Run]:
+    """The ids in a partition, as runs."""
+    key = "id" if deleted == "calls" else "call_id"
+    query = f"""
+        SELECT min({key}), max({key}) FROM (
+            SELECT {key}, {key} - row_number() OVER (ORDER BY {key}) AS run FROM {deleted}
+            WHERE {key} >= {partition.low} AND {key} < {partition.high}
+        ) AS ids GROUP BY run ORDER BY 1
+    """  # noqa: S608 - our own names
+    return [(first, last) for first, last in connection.execute(text(query))]
 
 
 def _must_stay(connection: Connection, deleted: What, partition: Partition, before: datetime) -> bool:

@@ -12,12 +12,15 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from llmtoken.audit import reprice as prices
 from llmtoken.audit import retention, search, space
+from llmtoken.audit.connect import Connections
 from llmtoken.audit.failures import refused
 from llmtoken.audit.filter import Filter
 from llmtoken.audit.kept import said_by_sqlalchemy
 from llmtoken.audit.reader import Reader
 from llmtoken.audit.reprice import Advanced, Pricer, Repricing
 from llmtoken.audit.retention import Progress, Rules, Summary
+from llmtoken.audit.seals.chain import Keys
+from llmtoken.audit.seals.marks import Marks
 from llmtoken.errors import DatabaseError
 
 _BREATH = 0.005
@@ -25,7 +28,15 @@ _BREATH = 0.005
 
 
 class Editor(Reader):
-    """Reads the audit and changes it, from any thread, also while a collector writes to it."""
+    """Reads the audit and changes it, from any thread, also while a collector writes to it.
+
+    What it changes leaves marks in a sealed audit. Where they need a key that isn't given, it changes nothing and
+    raises `DatabaseError`.
+    """
+
+    def __init__(self, connections: Connections, keys: Keys) -> None:
+        super().__init__(connections)
+        self._marks = Marks(keys)
 
     def prune(
         self, rules: Rules, *, pause: Callable[[float], bool], advanced: Callable[[Progress], None] | None = None
@@ -34,6 +45,7 @@ class Editor(Reader):
 
         Raises `StorageUnavailable`; what was done by then stays done.
         """
+        self.require_seal_key()
         return retention.prune(self._store, rules, pause=pause, advanced=advanced)
 
     def forget(
@@ -48,6 +60,7 @@ class Editor(Reader):
         A SQLite file has zeros in their place when this returns. Its write-ahead log loses them likewise, unless
         somebody else is reading: then with the next checkpoint.
         """
+        self.require_seal_key()
         self._connections.overwrite_deleted()
         summary = retention.forget(self._store, consumers, pause=pause, advanced=advanced)
         more = begin = True
@@ -67,7 +80,7 @@ class Editor(Reader):
     @property
     def _store(self) -> retention.Store:
         apart = self._changing_apart if self._connections.writer.dialect.name == "postgresql" else None
-        return retention.Store(self._reading, self._changing, self._give_back, apart)
+        return retention.Store(self._reading, self._changing, self._give_back, self._marks, apart)
 
     def preview_prices(self, which: Filter, price: Pricer, *, advanced: Advanced | None = None) -> Repricing:
         """What `reprice` would change; see `llmtoken.audit.reprice`. Raises `StorageUnavailable`."""
@@ -75,10 +88,16 @@ class Editor(Reader):
 
     def reprice(self, which: Filter, price: Pricer, *, advanced: Advanced | None = None) -> Repricing:
         """Correct what these calls cost. Raises `StorageUnavailable`; what was done by then stays done."""
+        self.require_seal_key()
         return prices.reprice(self._repricing(), which, price, advanced=advanced)
 
     def _repricing(self) -> prices.Store:
-        return prices.Store(self._reading, self._changing)
+        return prices.Store(self._reading, self._changing, self._marks)
+
+    def require_seal_key(self) -> None:
+        """Raise `DatabaseError` where changes need a key that isn't given; all that change something ask first."""
+        with self._reading() as connection:
+            self._marks.require_key(connection)
 
     @contextmanager
     def _changing_apart(self) -> Iterator[Connection]:

@@ -7,7 +7,7 @@ import threading
 
 from llmtoken.audit.retention import Rules, Summary
 from llmtoken.audit.writer import Audit
-from llmtoken.errors import StorageUnavailable
+from llmtoken.errors import DatabaseError, StorageUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class Pruner:
         while not self._stopping.is_set():
             try:
                 summary = self._audit.prune(self._rules, pause=lambda seconds: not self._stopping.wait(seconds))
-            except StorageUnavailable as error:
+            except (StorageUnavailable, DatabaseError) as error:  # or without the key of the seals
                 log.warning("Old calls are deleted later: %s", error)
             else:
                 self._tell(summary)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
@@ -24,6 +24,9 @@ from llmtoken.audit.listing import Page
 from llmtoken.audit.prunings import Pruned
 from llmtoken.audit.repricings import Repriced
 from llmtoken.audit.schema import FIELDS, TOKENS, bodies, calls
+from llmtoken.audit.seals import proof
+from llmtoken.audit.seals.chain import Keys
+from llmtoken.audit.seals.proof import Proof
 from llmtoken.audit.usage import usage
 from llmtoken.errors import StorageUnavailable
 
@@ -169,6 +172,14 @@ class Reader:
         with self._reading() as connection:
             return balance.verify(connection)
 
+    def verify_seals(self, keys: Sequence[str] = (), noted: Iterable[str] = ()) -> Proof:
+        """Hold every call and body against its seal, made with one of `keys`.
+
+        `noted` are ends of chains that must be in them still. Reads everything. See `llmtoken.audit.seals`.
+        """
+        with self._reading() as connection, _moment(connection):
+            return proof.verify(connection, Keys(keys), noted)
+
     def prunings(self, limit: int) -> builtins.list[Pruned]:
         """What was deleted, newest first; see `llmtoken.audit.prunings`."""
         with self._reading() as connection:
@@ -221,6 +232,23 @@ class Reader:
                 yield connection
         except (DBAPIError, PoolTimeout) as error:
             raise refused("The audit can't be read now", error) from error
+
+
+@contextmanager
+def _moment(connection: Connection) -> Iterator[None]:
+    """A transaction in which all that is read is of one moment."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("BEGIN")  # the reader's driver begins nothing by itself
+        try:
+            yield
+        finally:
+            connection.exec_driver_sql("ROLLBACK")
+    else:
+        connection.execution_options(isolation_level="REPEATABLE READ")
+        with connection.begin():
+            # First of all: a partition that is dropped meanwhile would be missing from what was before.
+            connection.exec_driver_sql("LOCK TABLE calls, bodies IN ACCESS SHARE MODE")
+            yield
 
 
 def _select(*more: Column[Any], with_bodies: bool = False) -> Select[Any]:

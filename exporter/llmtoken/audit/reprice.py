@@ -23,6 +23,7 @@ from llmtoken.audit import corrections, counters, replies, repricings, values
 from llmtoken.audit.filter import Filter
 from llmtoken.audit.repricings import Account, Correction, Repriced
 from llmtoken.audit.schema import TOKENS, calls
+from llmtoken.audit.seals.marks import Marks
 
 Pricer = Callable[[Any], tuple[Decimal, str] | None]
 """What a call costs by the prices of today, and the price's version. Asked with a row that has `Call`'s attributes."""
@@ -61,10 +62,11 @@ class Repricing:
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """What repricing needs of an audit: to read, and to change in one transaction."""
+    """What repricing needs of an audit: to read, to change in one transaction, and to leave marks of it."""
 
     reading: Callable[[], AbstractContextManager[Connection]]
     changing: Callable[[], AbstractContextManager[Connection]]
+    marks: Marks
 
 
 def preview(store: Store, which: Filter, price: Pricer, *, advanced: Advanced | None = None) -> Repricing:
@@ -92,7 +94,7 @@ def reprice(
         for start in range(0, len(found), _BATCH):
             started = time.monotonic()
             with store.changing() as connection:
-                made = _correct(connection, found[start : start + _BATCH], began)
+                made = _correct(connection, found[start : start + _BATCH], began, store.marks)
             account.add(made)
             pause(time.monotonic() - started)
     return Repricing(run.looked_at, tuple(account.rows()))
@@ -168,16 +170,28 @@ _UPDATE = (
 )
 
 
-def _correct(connection: Connection, wanted: Sequence[Correction], run: datetime) -> list[Correction]:
+_CHANGED = ("cost", "price_version")
+
+
+def _correct(connection: Connection, wanted: Sequence[Correction], run: datetime, marks: Marks) -> list[Correction]:
     """Correct those that are still as they were when they were looked at."""
     replies.take_turns(connection, fetching=True)  # nobody else corrects or deletes them meanwhile
-    found = select(calls.c.id, calls.c.cost).where(calls.c.id.in_([each.id for each in wanted]))
-    there = {row.id: row.cost for row in connection.execute(found)}
-    made = [each for each in wanted if each.id in there and there[each.id] == each.old_cost]
+    found = select(calls.c.id, calls.c.cost, calls.c.price_version).where(calls.c.id.in_([each.id for each in wanted]))
+    there = {tuple(row) for row in connection.execute(found)}
+    made = [each for each in wanted if (each.id, each.old_cost, each.old_version) in there]
     if made:
         news = [{"key": each.id, "new_cost": each.new_cost, "new_version": each.new_version} for each in made]
         with corrections.corrected(connection, calls.c.id.in_([each.id for each in made])):
             connection.execute(_UPDATE, news)
         counters.correct(connection, made)
         repricings.note(connection, run, made)
+        changes = [
+            (each.id, (_digits(each.old_cost), each.old_version), (_digits(each.new_cost), each.new_version))
+            for each in made
+        ]
+        marks.changed(connection, _CHANGED, changes)
     return made
+
+
+def _digits(cost: Decimal | None) -> str | None:
+    return None if cost is None else values.digits(cost)

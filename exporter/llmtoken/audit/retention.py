@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, delete, exists, func, literal, select, tuple_
@@ -22,6 +23,9 @@ from sqlalchemy import Connection, Row, Select, delete, exists, func, literal, s
 from llmtoken.audit import corrections, counters, dropping, partitions, prunings, replies, space
 from llmtoken.audit.prunings import Pruned, What
 from llmtoken.audit.schema import SHORT, bodies, calls
+from llmtoken.audit.seals.chain import are_there
+from llmtoken.audit.seals.marks import Marks
+from llmtoken.audit.seals.runs import runs_of
 from llmtoken.audit.values import Instant
 from llmtoken.config import shown_age
 from llmtoken.errors import StorageUnavailable
@@ -80,11 +84,12 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """What retention needs of an audit: to read, to change in one transaction, and `space.give_back`."""
+    """What retention needs of an audit: to read, to change in one transaction, `space.give_back`, to leave marks."""
 
     reading: Callable[[], AbstractContextManager[Connection]]
     changing: Callable[[], AbstractContextManager[Connection]]
     give_back: Callable[[], bool]
+    marks: Marks
     apart: Callable[[], AbstractContextManager[Connection]] | None = None
     """Likewise, but beside whoever writes, for what takes long; only where there are partitions to drop."""
 
@@ -102,6 +107,7 @@ def prune(
     run = _Run(store, pause, advanced)
     done = [run.follow(step) for step in _steps(rules, datetime.now(UTC), partitioned=store.apart is not None)]
     run.forget_ids()
+    run.release_seals()
     while run.goes_on and store.give_back():
         run.goes_on = pause(_SLOW)
     with store.reading() as connection:
@@ -237,7 +243,8 @@ class _Run:
                 break
             try:
                 with self._store.apart() as connection:
-                    count += dropping.drop(connection, step.rule, step.deleted, partition, step.before) or 0
+                    drop = partial(dropping.drop, marks=self._store.marks)
+                    count += drop(connection, step.rule, step.deleted, partition, step.before) or 0
             except StorageUnavailable as error:
                 log.info("Partition %s is dropped later: %s", partition.name, error)
             self.goes_on = self._pause(0.0)
@@ -250,6 +257,16 @@ class _Run:
             with self._store.changing() as connection:
                 began = time.monotonic()
                 more = dropping.forget_ids(connection)
+            self.goes_on = self._pause(time.monotonic() - began)
+
+    def release_seals(self) -> None:
+        """Seals of calls that are all deleted."""
+        with self._store.reading() as connection:
+            more = are_there(connection)
+        while more and self.goes_on:
+            with self._store.changing() as connection:
+                began = time.monotonic()
+                more = self._store.marks.release(connection)
             self.goes_on = self._pause(time.monotonic() - began)
 
     def _next(self, step: _Step, after: _Place) -> Sequence[Row[Any]]:
@@ -279,6 +296,7 @@ class _Run:
             )
             if gone:
                 prunings.note(connection, Pruned.of(step.rule, step.deleted, gone, datetime.now(UTC)))
+                self._store.marks.deleted(connection, step.deleted, step.rule, runs_of(key for key, _ in gone))
         self._breathe(time.monotonic() - began)
         return len(gone)
 

@@ -169,7 +169,9 @@ def money(value: Decimal) -> Decimal | None:
     """An amount of a size that has a meaning."""
     exponent = value.as_tuple().exponent
     meaningful = isinstance(exponent, int) and exponent >= -30 and value.adjusted() < 15  # noqa: PLR2004 - see above
-    return value if meaningful else None
+    if not meaningful:
+        return None
+    return value.copy_abs() if value.is_zero() and value.is_signed() else value  # PostgreSQL has no minus zero
 
 
 def integer(value: Any) -> int | None:

@@ -23,6 +23,8 @@ from llmtoken.audit.editor import Editor
 from llmtoken.audit.insertion import Insertion, insertion
 from llmtoken.audit.rollups import Addition
 from llmtoken.audit.schema import heartbeat
+from llmtoken.audit.seals.chain import Keys
+from llmtoken.audit.seals.sealing import Sealer
 from llmtoken.call import Call, Record
 from llmtoken.errors import StorageUnavailable
 from llmtoken.ledger import GRACE, Told
@@ -47,13 +49,15 @@ class Audit(Editor):
         connections: Connections,
         counters: Counters,
         boots: Boots,
+        keys: Keys,
+        sealer: Sealer,
         *,
         clock: Callable[[], float],
         spans: Sequence[str],
         searched: bool = False,
     ) -> None:
-        super().__init__(connections)
-        self._counters, self._boots, self._clock = counters, boots, clock
+        super().__init__(connections, keys)
+        self._counters, self._boots, self._sealer, self._clock = counters, boots, sealer, clock
         self._spans, self._searched = spans, searched
         self._insertion: Insertion
         self._takes_since: float | None = clock()
@@ -121,11 +125,13 @@ class Audit(Editor):
                 self._insertion.bodies(connection, said)
                 if self._searched:
                     search.add(connection, (draft.bodies() for draft in said))
+            self._sealer.seal(connection, first.values())
             days.write(connection)
             now = self._clock()
             self._boots.take(connection, told, now, settles=self._may_settle(now))
         entry.keep()
         self._boots.committed()
+        self._sealer.committed()
         return [draft.call if draft.key is not None else None for draft in drafts]
 
     def settle(self) -> None:
@@ -157,6 +163,7 @@ class Audit(Editor):
             self._counters = Counters(self._counters.instance, connection)
             self._boots = Boots(self._counters.instance, connection)
             self._insertion = insertion(connection, self._spans)
+            self._sealer.know(connection)
             self._known_over = connection.connection.driver_connection
 
     def _store_calls(
@@ -225,6 +232,7 @@ class Audit(Editor):
         """Empty SQLite's write-ahead log and let go of the database; writes then raise `StorageUnavailable`."""
         with self._turn:
             if not self._closed:
+                self._sealer.tell()
                 self._connections.checkpoint()
             super().close()
 

@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from decimal import Decimal
-from pathlib import Path
 
 from rich.table import Column, Table
 
-from llmtoken import audit, config
+from llmtoken import audit
 from llmtoken.audit import Balance
 from llmtoken.cli.console import err, out
+from llmtoken.cli.seals import show as show_seals
+from llmtoken.config import Settings
 
 
-def verify(*, database: str | None, config_file: Path | None, as_json: bool) -> bool:
-    """Hold the counters against the rows and print what was found; true when they agree."""
-    name = database or config.load(config_file).database
-    with err.status("Reading every call …"), audit.open_read_only(name) as reader:
+def verify(settings: Settings, *, heads: Sequence[str], as_json: bool) -> bool:
+    """Hold counters against rows and rows against seals, and print what was found; true when all agree."""
+    with err.status("Reading every call …"), audit.open_read_only(settings.database) as reader:
         balance = reader.verify()
+        proof = reader.verify_seals(settings.seal_keys, heads)
     if as_json:
-        out.print_json(json.dumps({"balanced": balance.balanced, **asdict(balance)}))
+        seals = {"whole": proof.whole, **asdict(proof)}
+        # What somebody has put there may be of any type.
+        out.print_json(json.dumps({"balanced": balance.balanced, **asdict(balance), "seals": seals}, default=str))
     else:
         _show(balance)
-    return balance.balanced
+        show_seals(proof)
+    return balance.balanced and proof.whole
 
 
 def _show(balance: Balance) -> None:

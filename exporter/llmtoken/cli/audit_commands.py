@@ -150,14 +150,25 @@ def browse(
 @audit_app.command()
 def verify(
     *,
+    head: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="End of a chain of seals that was noted before, and must be in it still. May be given several times.",
+            metavar="HEX",
+        ),
+    ] = None,
     database: Database = None,
     config: ConfigFile = None,
     as_json: Json = False,
 ) -> None:
-    """Hold every counter against the calls that it counts, also while a collector runs. Ends with 1 if one differs."""
-    from llmtoken.cli.audit import verify as run
+    """Hold every counter against the calls that it counts, and every call against its seal if there are seals.
 
-    if not run(database=database, config_file=config, as_json=as_json):
+    Also while a collector runs. Ends with 1 if anything differs.
+    """
+    from llmtoken.cli.audit import verify as run
+    from llmtoken.config import load
+
+    if not run(load(config, database=database), heads=head or [], as_json=as_json):
         raise typer.Exit(1)
 
 

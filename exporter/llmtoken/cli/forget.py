@@ -14,7 +14,7 @@ from llmtoken.redact import Redactor
 def forget(settings: Settings, consumer: str, *, dry_run: bool, as_json: bool) -> None:
     """Delete the bodies of a consumer's calls, or only say how many there are."""
     names = _names(settings, consumer)
-    with audit.open_beside(settings.database) as editor:
+    with audit.open_beside(settings.database, seal_keys=settings.seal_keys) as editor:
         if dry_run:
             count = editor.forgettable(names)
         else:

@@ -27,7 +27,7 @@ def prune(settings: Settings, *, as_json: bool) -> None:
             "Nothing says what may be deleted",
             hint="give --bodies, --calls or --bytes, or set retain_bodies, retain_calls or retain_bytes",
         )
-    with audit.open_beside(settings.database) as editor, progress() as advanced:
+    with audit.open_beside(settings.database, seal_keys=settings.seal_keys) as editor, progress() as advanced:
         summary = editor.prune(rules, pause=pause, advanced=advanced)
     if as_json:
         out.print_json(json.dumps(asdict(summary)))

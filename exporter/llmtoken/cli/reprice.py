@@ -33,7 +33,9 @@ def reprice(settings: Settings, which: Filter, *, dry_run: bool, yes: bool, as_j
         found = pricing.price_of_call(row, settings.prices)
         return (found.amount, found.version) if found else None
 
-    with audit.open_beside(settings.database) as editor:
+    with audit.open_beside(settings.database, seal_keys=settings.seal_keys) as editor:
+        if not dry_run:
+            editor.require_seal_key()  # before anybody is asked
         with _bar("Looking at") as advanced:
             found = editor.preview_prices(which, price, advanced=advanced)
         changed = None

@@ -28,9 +28,9 @@ def is_loopback(host: str) -> bool:
 
 
 def _refuse_open_bind(settings: Settings) -> None:
-    # The token files are read whatever the address is: a wrong path must stop the start, not the first report.
+    # The files of secrets are read whatever the address is: a wrong path must stop the start, not the first report.
     guarded = all([settings.tokens, settings.read_tokens])
-    _ = settings.metrics_tokens
+    _ = settings.metrics_tokens, settings.seal_keys
     if settings.insecure or guarded or is_loopback(settings.host):
         return
     raise ConfigError(

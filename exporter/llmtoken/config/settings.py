@@ -16,6 +16,8 @@ from llmtoken.rates import OwnPrice, refuse_hidden
 MIB = 1024 * 1024
 PREFIX = "LLMTOKEN_"
 
+_SHORTEST_KEY = 16
+
 
 class Settings(BaseSettings):
     """Every setting of the collector. `docs/configuration.md` is made from these descriptions."""
@@ -93,6 +95,21 @@ class Settings(BaseSettings):
         None,
         ge=MIB,
         description="What a SQLite database may hold: beyond it the oldest bodies are deleted, then the oldest calls.",
+    )
+
+    seals: bool = Field(
+        False,
+        description="Seal every call, so that `llmtoken audit verify` finds what was changed, taken out or put in by "
+        "hand; see docs/privacy.md.",
+    )
+    seal_key: SecretStr | None = Field(
+        None,
+        min_length=_SHORTEST_KEY,
+        description="Secret that seals are made with, so that nobody else can make them. `llmtoken audit` needs it as "
+        "well.",
+    )
+    seal_key_file: Path | None = Field(
+        None, description="File with such keys, one a line; the first is used, all are known when verifying."
     )
 
     search: bool = Field(
@@ -182,14 +199,30 @@ class Settings(BaseSettings):
         """The tokens that `/metrics` may be asked with; empty when none is asked for."""
         return _tokens(self.metrics_token, self.metrics_token_file)
 
+    @property
+    def seal_keys(self) -> tuple[str, ...]:
+        """The keys of seals, the one to use first; empty where seals have none."""
+        keys = _secrets(self.seal_key, self.seal_key_file, "key")
+        if any(len(key) < _SHORTEST_KEY for key in keys):
+            raise ConfigError(
+                f"A key in {self.seal_key_file} is shorter than {_SHORTEST_KEY} characters",
+                hint="make one with: openssl rand -hex 32",
+            )
+        return keys
+
 
 def _tokens(inline: SecretStr | None, file: Path | None) -> frozenset[str]:
-    found = {inline.get_secret_value()} if inline else set()
+    return frozenset(_secrets(inline, file, "token"))
+
+
+def _secrets(inline: SecretStr | None, file: Path | None, what: str) -> tuple[str, ...]:
+    """The one that is given by itself, then those in the file, one a line."""
+    found = [inline.get_secret_value()] if inline else []
     if file is not None:
         try:
-            found.update(line.strip() for line in file.read_text("utf-8").splitlines())
+            found += [line.strip() for line in file.read_text("utf-8").splitlines()]
         except OSError as error:
-            raise ConfigError(f"Can't read the tokens in {file}: {error.strerror}", hint="check the path") from error
+            raise ConfigError(f"Can't read the {what}s in {file}: {error.strerror}", hint="check the path") from error
         except UnicodeDecodeError as error:
-            raise ConfigError(f"The tokens in {file} aren't UTF-8", hint="write one token a line") from error
-    return frozenset(found - {""})
+            raise ConfigError(f"The {what}s in {file} aren't UTF-8", hint=f"write one {what} a line") from error
+    return tuple(secret for secret in found if secret)

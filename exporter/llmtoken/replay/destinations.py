@@ -72,7 +72,7 @@ TOKENS = ("input_tokens", "output_tokens", "total_tokens")
 async def _database(database: str, settings: Settings) -> AsyncIterator[Destination]:
     """The very pipeline that a collector runs, on `database`; what it counts is seen in the database alone."""
     # Under counters of its own: those of a collector may only move by what it took itself.
-    store = audit.open(database, instance="replay")
+    store = audit.open(database, instance="replay", seals=settings.seals, seal_keys=settings.seal_keys)
     metrics = Metrics(
         max_models=settings.max_models, max_consumers=settings.max_consumers, instance=store.instance, push=False
     )

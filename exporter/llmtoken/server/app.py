@@ -39,7 +39,15 @@ def create_app(settings: Settings, *, clock: Callable[[], float] = time.time) ->
     `clock` says, in seconds, how long a report has been missing; it goes on over restarts.
     """
     rules = audit.Rules(settings.retain_bodies, settings.retain_calls, settings.retain_bytes)
-    store = audit.open(settings.database, instance=settings.instance, rules=rules, search=settings.search, clock=clock)
+    store = audit.open(
+        settings.database,
+        instance=settings.instance,
+        rules=rules,
+        search=settings.search,
+        seals=settings.seals,
+        seal_keys=settings.seal_keys,
+        clock=clock,
+    )
     metrics = Metrics(
         max_models=settings.max_models,
         max_consumers=settings.max_consumers,
