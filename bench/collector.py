@@ -31,7 +31,7 @@ from uuid import uuid4
 
 from reporting import load
 from reporting.load import Measured
-from reporting.reports import CASES, exchange, post, request
+from reporting.reports import CASES, Plugin, exchange, post
 from reporting.servers import Server, running
 
 from llmtoken import audit, config, payload, reading
@@ -131,7 +131,7 @@ def _floor(folder: Path, template: bytes, count: int) -> float:
 
 
 def _body(template: bytes) -> bytes:
-    return request([template] * BATCH).partition(b"\r\n\r\n")[2]
+    return Plugin().request([template] * BATCH).partition(b"\r\n\r\n")[2]
 
 
 def _records(body: bytes, settings: config.Settings, counter: Counter) -> list[Record]:
@@ -190,14 +190,15 @@ def scrape(folder: Path, sizes: Sequence[int], rounds: int, seconds: float) -> N
 
 def _spread(server: Server, samples: int) -> None:
     """Send reports of ever more models and consumers until there are so many samples."""
-    pairs = count()
+    pairs, plugin = count(), Plugin()
     with socket.create_connection(("127.0.0.1", server.port), 60) as connection:
         while _count(_scrape(server)[0]) < samples:
             # Along diagonals: as many models as consumers, each with several of the other.
             numbers = [next(pairs) for _ in range(samples // 100)]
             names = [(f"model-{number % 60}", f"team-{number % 59}") for number in numbers]
             post(
-                connection, request([exchange(300, 200, usage=True, model=each[0], consumer=each[1]) for each in names])
+                connection,
+                plugin.request([exchange(300, 200, usage=True, model=each[0], consumer=each[1]) for each in names]),
             )
 
 

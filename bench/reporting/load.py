@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 
-from reporting.reports import post, request
+from reporting.reports import Plugin, post
 from reporting.servers import Server
 
 
@@ -43,9 +43,9 @@ def full(server: Server, template: bytes, *, batch: int, connections: int, secon
     """Each connection sends its next request when it has the answer to the last one."""
     stop = time.monotonic() + seconds
 
-    def send(connection: socket.socket, _: int) -> None:
+    def send(connection: socket.socket, plugin: Plugin, _: int) -> None:
         while time.monotonic() < stop:
-            post(connection, request([template] * batch))
+            post(connection, plugin.request([template] * batch))
 
     return _measure(server, connections, send)
 
@@ -54,9 +54,9 @@ def reports(server: Server, template: bytes, *, batch: int, connections: int, to
     """As `full`, for so many reports instead of a time."""
     turns = count()
 
-    def send(connection: socket.socket, _: int) -> None:
+    def send(connection: socket.socket, plugin: Plugin, _: int) -> None:
         while next(turns) * batch < total:
-            post(connection, request([template] * batch))
+            post(connection, plugin.request([template] * batch))
 
     return _measure(server, connections, send)
 
@@ -67,10 +67,10 @@ def paced(server: Server, template: bytes, *, batch: int, connections: int, rate
     began = time.monotonic()
     each = connections * batch / rate
 
-    def send(connection: socket.socket, number: int) -> None:
+    def send(connection: socket.socket, plugin: Plugin, number: int) -> None:
         due = began + each * number / connections
         while due < began + seconds:
-            message = request([template] * batch)
+            message = plugin.request([template] * batch)
             time.sleep(max(due - time.monotonic(), 0))
             post(connection, message)
             waits.append(time.monotonic() - due)
@@ -99,11 +99,13 @@ def repeatedly(action: Callable[[], object], every: float) -> Iterator[None]:
         thread.join()
 
 
-def _measure(server: Server, connections: int, send: Callable[[socket.socket, int], None]) -> Measured:
+def _measure(server: Server, connections: int, send: Callable[[socket.socket, Plugin, int], None]) -> Measured:
+    plugin = Plugin()
+
     def run(number: int) -> None:
         with socket.create_connection(("127.0.0.1", server.port), 60) as connection:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            send(connection, number)
+            send(connection, plugin, number)
 
     threads = [threading.Thread(target=run, args=(number,)) for number in range(connections)]
     rows, cpu, began = server.rows(), server.cpu(), time.monotonic()

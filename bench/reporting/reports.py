@@ -8,6 +8,7 @@ import socket
 import sys
 import time
 from collections.abc import Sequence
+from itertools import count
 from uuid import uuid4
 
 _WORDS = (
@@ -17,10 +18,10 @@ _WORDS = (
 
 
 def exchange(size: int, reply: int, *, usage: bool, model: str = "gpt-4o", consumer: str = "team-a") -> bytes:
-    """A report as the plugin sends it; `@ID@` stands for its identity, which its texts name: no two are alike."""
+    """A template of a report as the plugin sends it: of those that a `Plugin` makes of it no two texts are alike."""
     prompt, answered = _text("Question", size), _text("Answer", reply)
     answer: dict[str, object] = {
-        "id": "chatcmpl-@ID@",
+        "id": "chatcmpl-@REPLY@",
         "object": "chat.completion",
         "created": 1767225600,
         "model": model,
@@ -52,7 +53,7 @@ def exchange(size: int, reply: int, *, usage: bool, model: str = "gpt-4o", consu
         "timeline": [[reply + 300, 1.25]],
         "consumer": consumer,
         "middleware": "tokenizer@file",
-        "source": {"boot": "bench", "sequence": 1},
+        "source": {"boot": "@BOOT@", "sequence": "@SEQUENCE@"},
         "request_body": json.dumps({"model": model, "messages": messages}),
         "response_body": json.dumps(answer),
     }
@@ -71,14 +72,30 @@ CASES = {
 }
 
 
-def request(templates: Sequence[bytes]) -> bytes:
-    """An HTTP request with a fresh report of each. Ids grow, as the plugin's do."""
-    boot = f"{time.time_ns():x}-{uuid4().hex[:6]}"
-    reports = [template.replace(b"@ID@", f"{boot}-{number}".encode()) for number, template in enumerate(templates)]
-    body = b"\n".join(reports)
-    kind = b"application/json" if len(reports) == 1 else b"application/x-ndjson"
-    head = b"POST /api/report HTTP/1.1\r\nhost: bench\r\ncontent-type: %b\r\ncontent-length: %d\r\n\r\n"
-    return head % (kind, len(body)) + body
+class Plugin:
+    """A plugin that reports: its numbers grow, and so do its reports' identities; ids of replies are random."""
+
+    def __init__(self) -> None:
+        self._boot = f"{time.time_ns():x}-{uuid4().hex[:6]}"
+        self._numbers = count(1)
+
+    def request(self, templates: Sequence[bytes]) -> bytes:
+        """An HTTP request with a fresh report of each."""
+        body = b"\n".join(map(self._report, templates))
+        kind = b"application/json" if len(templates) == 1 else b"application/x-ndjson"
+        head = b"POST /api/report HTTP/1.1\r\nhost: bench\r\ncontent-type: %b\r\ncontent-length: %d\r\n\r\n"
+        return head % (kind, len(body)) + body
+
+    def _report(self, template: bytes) -> bytes:
+        number = next(self._numbers)
+        for name, value in (
+            ("@ID@", f"{self._boot}-{number}"),
+            ("@BOOT@", self._boot),
+            ('"@SEQUENCE@"', str(number)),
+            ("@REPLY@", uuid4().hex),
+        ):
+            template = template.replace(name.encode(), value.encode())
+        return template
 
 
 def post(connection: socket.socket, message: bytes) -> None:
