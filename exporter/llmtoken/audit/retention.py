@@ -15,7 +15,6 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, delete, exists, func, literal, select, tuple_
@@ -243,8 +242,10 @@ class _Run:
                 break
             try:
                 with self._store.apart() as connection:
-                    drop = partial(dropping.drop, marks=self._store.marks)
-                    count += drop(connection, step.rule, step.deleted, partition, step.before) or 0
+                    dropped = dropping.drop(
+                        connection, step.rule, step.deleted, partition, step.before, marks=self._store.marks
+                    )
+                    count += dropped or 0
             except StorageUnavailable as error:
                 log.info("Partition %s is dropped later: %s", partition.name, error)
             self.goes_on = self._pause(0.0)
@@ -252,21 +253,23 @@ class _Run:
 
     def forget_ids(self) -> None:
         """The ids of calls in partitions that were dropped."""
-        more = self._store.apart is not None
-        while more and self.goes_on:
-            with self._store.changing() as connection:
-                began = time.monotonic()
-                more = dropping.forget_ids(connection)
-            self.goes_on = self._pause(time.monotonic() - began)
+        if self._store.apart is not None:
+            self._repeat(dropping.forget_ids)
 
     def release_seals(self) -> None:
         """Seals of calls that are all deleted."""
         with self._store.reading() as connection:
-            more = are_there(connection)
+            sealed = are_there(connection)
+        if sealed:
+            self._repeat(self._store.marks.release)
+
+    def _repeat(self, work: Callable[[Connection], bool]) -> None:
+        """Do it in transactions of its own, with time for others between, until it says that there is no more."""
+        more = True
         while more and self.goes_on:
             with self._store.changing() as connection:
                 began = time.monotonic()
-                more = self._store.marks.release(connection)
+                more = work(connection)
             self.goes_on = self._pause(time.monotonic() - began)
 
     def _next(self, step: _Step, after: _Place) -> Sequence[Row[Any]]:

@@ -20,35 +20,25 @@ class Samples:
 
     def __init__(self, instrument: Instrument) -> None:
         self._instrument = instrument
-        self._names: dict[Values | None, Sequence[str]] = {}
-        self._written: dict[Values | None, tuple[Numbers, str]] = {}
+        self._written: dict[Values | None, tuple[Sequence[str], Numbers, str]] = {}
+        """Of each series what stands before its numbers, the numbers, and all that as text."""
 
     def lines(self, series: Series) -> list[str]:
         """A line for each number, those of a series in one text."""
         found = []
         for labels, numbers in series.items():
             written = self._written.get(labels)
-            if written is None or written[0] != numbers:
-                written = self._written[labels] = numbers, self._text(labels, numbers)
-            found.append(written[1])
+            if written is None or written[1] != numbers:
+                names = written[0] if written else _names(self._instrument, attributes(self._instrument, labels))
+                written = self._written[labels] = names, numbers, _text(self._instrument, names, numbers)
+            found.append(written[2])
         return found
-
-    def _text(self, labels: Values | None, numbers: Numbers) -> str:
-        names = self._names.get(labels)
-        if names is None:
-            names = self._names[labels] = _names(self._instrument, attributes(self._instrument, labels))
-        if self._instrument.kind != "histogram":
-            return _number(names, numbers[0])
-        total, *counts = numbers
-        return _histogram(names, total, counts)
 
 
 def of_point(instrument: Instrument, point: Any) -> str:
     """The same of a data point of the SDK."""
-    names = _names(instrument, point.attributes)
-    if instrument.kind != "histogram":
-        return _number(names, point.value)
-    return _histogram(names, point.sum, point.bucket_counts)
+    numbers = (point.sum, *point.bucket_counts) if instrument.kind == "histogram" else (point.value,)
+    return _text(instrument, _names(instrument, point.attributes), numbers)
 
 
 def _names(instrument: Instrument, known: Mapping[str, Any] | None) -> Sequence[str]:
@@ -62,11 +52,10 @@ def _names(instrument: Instrument, known: Mapping[str, Any] | None) -> Sequence[
     return (*(f'{before}{bound}"}}' for bound in bounds), f"{name}_count{braced}", f"{name}_sum{braced}")
 
 
-def _number(names: Sequence[str], number: Any) -> str:
-    return f"{names[0]} {float(number)!r}"
-
-
-def _histogram(names: Sequence[str], total: Any, counts: Numbers) -> str:
+def _text(instrument: Instrument, names: Sequence[str], numbers: Numbers) -> str:
+    if instrument.kind != "histogram":
+        return f"{names[0]} {float(numbers[0])!r}"
+    total, *counts = numbers
     below = [*accumulate(counts)]
     values = [f"{count}.0" for count in (*below, below[-1])]
     return "\n".join(map("{} {}".format, names, (*values, repr(float(total)))))
@@ -74,10 +63,10 @@ def _histogram(names: Sequence[str], total: Any, counts: Numbers) -> str:
 
 def label_text(attributes: Mapping[str, Any] | None) -> str:
     """What stands between the braces. What is not known is not there, which to Prometheus means the same as empty."""
-    return ",".join(f'{_LABELS[name]}="{_text(value)}"' for name, value in sorted((attributes or {}).items()))
+    return ",".join(f'{_LABELS[name]}="{_spelled(value)}"' for name, value in sorted((attributes or {}).items()))
 
 
-def _text(value: Any) -> str:
+def _spelled(value: Any) -> str:
     if isinstance(value, str):
         return escaped(value).replace('"', r"\"") if '"' in value or "\\" in value or "\n" in value else value
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -22,7 +22,7 @@ from llmtoken.audit.seals import chain
 from llmtoken.audit.seals.chain import SHARED, Head, Keys, Seal, seals
 from llmtoken.audit.seals.runs import Run, Runs
 from llmtoken.audit.seals.sealing import SEALED
-from llmtoken.audit.seals.told import Began, introduced
+from llmtoken.audit.seals.told import FOREVER, Began, Ids, introduced
 from llmtoken.errors import tell
 
 Change = tuple[int, Sequence[Any], Sequence[Any]]
@@ -35,8 +35,6 @@ SENSELESS = (msgspec.MsgspecError, struct.error, ValueError, TypeError, Overflow
 
 _AT_ONCE = 200
 """Seals of a chain that go in one transaction."""
-
-_ALL = 2**63 - 1
 
 
 class Marks:
@@ -64,8 +62,6 @@ class Marks:
 
         Only seals whose every call was deleted with a mark: one that somebody else took out stays missing.
         """
-        if not chain.are_there(connection):
-            return False
         replies.take_turns(connection, fetching=True)
         try:
             return self._release(connection)
@@ -75,7 +71,7 @@ class Marks:
 
     def _release(self, connection: Connection) -> bool:
         told = released(connection)
-        lowest = needed = connection.execute(select(func.min(calls.c.id))).scalar() or _ALL
+        lowest = needed = connection.execute(select(func.min(calls.c.id))).scalar() or FOREVER
         heads = chain.heads(connection)
         deleted = _deleted(connection)
         found = {}
@@ -132,10 +128,6 @@ class Marks:
             chain.append(connection, self._keys, behind, kind, last_id=last_id, content=msgspec.json.encode(told))
 
 
-class _Deleted(msgspec.Struct):
-    ids: list[Run]
-
-
 class Released(msgspec.Struct):
     """Of chains that were shortened the last seal that is gone, its place and its link.
 
@@ -162,7 +154,7 @@ def _deleted(connection: Connection) -> Runs:
     query = select(seals.c.content).where(seals.c.instance == SHARED, seals.c.kind == chain.DELETED_CALLS)
     found = Runs()
     for content in connection.execute(query).scalars():
-        found.update(msgspec.json.decode(content, type=_Deleted).ids)
+        found.update(msgspec.json.decode(content, type=Ids).ids)
     return found
 
 
@@ -170,7 +162,7 @@ def _first_call(connection: Connection, instance: str, *, after: int) -> int:
     """The lowest id that this chain tells of behind a place."""
     query = select(seals.c.content).where(seals.c.instance == instance, seals.c.sequence > after)
     content = connection.execute(query.where(seals.c.kind == chain.CALLS).order_by(seals.c.sequence).limit(1)).scalar()
-    return _ALL if content is None else min(_ids(content))
+    return FOREVER if content is None else min(_ids(content))
 
 
 def _ids(content: bytes) -> Iterator[int]:

@@ -11,7 +11,7 @@ import msgspec
 
 from llmtoken.audit.seals import chain, digests
 from llmtoken.audit.seals.chain import SHARED, Seal
-from llmtoken.audit.seals.runs import Runs
+from llmtoken.audit.seals.runs import Run, Runs
 
 FOREVER = 2**63 - 1
 
@@ -19,8 +19,10 @@ FOREVER = 2**63 - 1
 _Int = Annotated[int, msgspec.Meta(ge=-FOREVER, le=FOREVER)]
 
 
-class _Ids(msgspec.Struct):
-    ids: list[tuple[int, int]]
+class Ids(msgspec.Struct):
+    """What a mark of a deletion says."""
+
+    ids: list[Run]
 
 
 class _Changes(msgspec.Struct):
@@ -103,9 +105,9 @@ class Told:
         elif seal.instance != SHARED:
             raise ValueError(seal.kind)
         elif seal.kind == chain.DELETED_CALLS:
-            self.deleted_calls.update(msgspec.json.decode(seal.content, type=_Ids).ids)
+            self.deleted_calls.update(msgspec.json.decode(seal.content, type=Ids).ids)
         elif seal.kind == chain.DELETED_BODIES:
-            self.deleted_bodies.update(msgspec.json.decode(seal.content, type=_Ids).ids)
+            self.deleted_bodies.update(msgspec.json.decode(seal.content, type=Ids).ids)
         elif seal.kind == chain.CHANGED:
             self._take_changes(msgspec.json.decode(seal.content, type=_Changes))
         elif seal.kind != chain.RELEASED:
