@@ -13,11 +13,11 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.sql.schema import SchemaItem
 
 from llmtoken import audit
-from llmtoken.audit import Audit, Rules, migrate
+from llmtoken.audit import Audit, Rules, migrate, replies
 from llmtoken.audit.connect import connect
 from llmtoken.audit.partitions import request_ids
 from llmtoken.audit.schema import metadata
-from support.databases import sql
+from support.databases import only_sqlite, sql
 
 
 @pytest.fixture
@@ -40,10 +40,11 @@ def comparable(_: SchemaItem, name: str | None, kind: str, __: bool, ___: object
 def test_the_migrated_database_is_what_the_code_believes_it_to_be(store: Audit) -> None:
     options: dict[str, Any] = {"version_table": migrate.LEDGER, "compare_type": True}
     tables = [metadata]
-    with store._connections.reader.connect() as connection:
+    with store._connections.writer.begin() as connection:
         if connection.dialect.name == "postgresql":
             options["include_object"] = comparable
             tables.append(request_ids.metadata)
+        replies.index(connection)
         assert compare_metadata(MigrationContext.configure(connection, opts=options), tables) == []
 
 
@@ -83,6 +84,23 @@ def test_a_database_from_before_retention_can_be_pruned(empty: str) -> None:
         store.prune(Rules(calls=timedelta(days=30)), pause=lambda _: True)
         assert (store.count(), [row.calls for row in store.prunings(1)]) == (0, [1])
         assert store.verify().balanced
+
+
+@only_sqlite
+@pytest.mark.parametrize("counted_by", [None, "old"])
+def test_replies_stay_indexed_where_one_was_fetched(empty: str, counted_by: str | None) -> None:
+    connections = connect(empty, busy_timeout=0.05)
+    with connections.writer.begin() as connection:
+        migrate.upgrade(connection, "0012")
+        connection.exec_driver_sql(
+            "INSERT INTO calls (request_id, started_at, stream, finish_reasons, usage_source, labels, counted_by)"
+            " VALUES ('old', '2026-01-01T00:00:00.000000Z', false, '[]', 'unknown', '{}', ?)",
+            (counted_by,),
+        )
+    connections.close()
+    audit.open(empty).close()
+    named = sql(empty, "SELECT name FROM sqlite_master WHERE name = 'calls_response_id'")
+    assert named == ([("calls_response_id",)] if counted_by else [])
 
 
 SCHEMA = {

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import asdict
+from sqlalchemy import inspect
 
 from llmtoken import audit
 from llmtoken.audit import Audit
@@ -206,3 +207,15 @@ def test_ordinary_calls_ask_an_index_that_has_only_what_was_fetched(store: Audit
     with store._connections.reader.connect() as connection:
         plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}").all()
     assert any("calls_fetched" in str(step) for step in plan), plan
+
+
+def test_a_reply_that_is_fetched_is_looked_up_in_an_index(store: Audit) -> None:
+    with store._connections.reader.connect() as connection:
+        before = inspect(connection).get_indexes("calls")
+    store.write([made("make")])
+    store.write([fetched("fetch", at=1)])
+    with store._connections.reader.connect() as connection:
+        after = inspect(connection).get_indexes("calls")
+    indexed = [[index["name"] for index in indexes].count("calls_response_id") for indexes in (before, after)]
+    # SQLite has it from the first fetch on: most calls needn't pay for what few ask for.
+    assert indexed == [0 if connection.dialect.name == "sqlite" else 1, 1]

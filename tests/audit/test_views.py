@@ -157,7 +157,6 @@ def test_a_documented_query_finds_something(rows: Any, query: str) -> None:
         ("calls_started_at", "started_at >= '2026-01-01'"),
         ("calls_request_model", "request_model = 'gpt-4o' AND started_at >= '2026-01-01'"),
         ("calls_consumer", "consumer = 'bob' AND started_at >= '2026-01-01'"),
-        ("calls_response_id", "response_id = 'chatcmpl-1'"),
     ],
 )
 @only_sqlite

@@ -94,6 +94,17 @@ def take_turns(connection: Connection, *, fetching: bool) -> None:
         connection.connection.cursor().execute(f"SELECT {function}({_TURN})")
 
 
+def index(connection: Connection) -> None:
+    """Have calls found by their reply's id: to be called before `counted_before`.
+
+    SQLite has no such index before the first fetch. Ids are random, so that each call would change a page of its own:
+    as much as all else that storing it takes, and most people never fetch a reply again. On PostgreSQL it is always
+    there: replicas would wait for one another while it is made.
+    """
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("CREATE INDEX IF NOT EXISTS calls_response_id ON calls (response_id)")
+
+
 def fetched_before(connection: Connection, stored: Iterable[Call]) -> dict[str, str]:
     """Of calls that generate: which are counted by a fetch of their reply, by `request_id`, and by which fetch."""
     made = [call for call in stored if has_usage(call)]

@@ -116,7 +116,7 @@ calls = Table(
     Index("calls_started_at", "started_at"),
     Index("calls_request_model", "request_model", "started_at"),
     Index("calls_consumer", "consumer", "started_at"),
-    Index("calls_response_id", "response_id"),
+    Index("calls_response_id", "response_id"),  # on SQLite from the first fetch on: llmtoken.audit.replies
     Index("calls_fetched", "response_id", sqlite_where=_FETCHED, postgresql_where=_FETCHED),
     Index("calls_counted_by", "counted_by", sqlite_where=_GIVEN_WAY, postgresql_where=_GIVEN_WAY),
     # With all that a page of failed calls is ordered and picked by, so that the others' rows aren't read.

@@ -183,6 +183,8 @@ class Audit(Editor):
         if made:
             _group(made, entry, labels, groups)
             self._insertion.calls(connection, made)
+        if fetched:
+            replies.index(connection)
         for draft in fetched:
             draft.give_up(replies.counted_before(connection, draft.call))
             _group([draft], entry, labels, groups)
