@@ -153,6 +153,14 @@ def test_a_stream_cut_within_its_last_event_is_searched_to_its_last_byte(cut: in
     assert KEY[20:40] not in stored(read(response_body=body, aborted="upstream", response_truncated=True))
 
 
+@pytest.mark.parametrize("before", ["see below:\n", "data:text/plain;base64,", ""])
+def test_a_file_in_base64_is_searched_wherever_it_stands(before: str) -> None:
+    file = base64.b64encode(f"A file with {KEY} in it".encode()).decode()
+    body = json.dumps({"messages": [{"role": "user", "content": before + file}]})
+    kept = json.loads(read(request_body=body).record.request_body or "")["messages"][0]["content"]
+    assert base64.b64decode(kept.removeprefix(before)) == f"A file with {MARKER} in it".encode()
+
+
 # ── AWS ─────────────────────────────────────────────────────────────────────────────────
 
 

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import re2
 
 from llmtoken.errors import ConfigError
+from llmtoken.redact import base64_text
 from llmtoken.redact.rules import RULES, SETS, Rule
 from llmtoken.redact.views import Span, unescaped, unescaped_view
 
@@ -25,7 +26,6 @@ MOST = 20_000
 _MEMORY = 64 * 1024 * 1024
 """Bytes that the automaton of all rules may take before it begins anew."""
 
-_BASE64 = r"[A-Za-z0-9+/_-]{40,}={0,2}"
 _HEAD = 64
 
 _DEPTH = 2
@@ -74,18 +74,18 @@ class Search:
     def __init__(self, names: Iterable[str], patterns: Mapping[str, str]) -> None:
         self.rules = _chosen(names, patterns)
         self._compiled = [re2.compile(rule.pattern, _options()) for rule in self.rules]
-        self._base64 = re2.compile(_BASE64, _options())
+        self._base64 = re2.compile(base64_text.TOKEN, _options())
         options = _options()
         options.max_mem = _MEMORY
         self._any = re2.Set.SearchSet(options)
         for rule in self.rules:
             self._any.Add(rule.pattern)
-        self._any.Add(_BASE64)
+        self._any.Add(base64_text.TOKEN)
         self._any.Compile()
         self._hints = re2.Set.SearchSet(options)
         for rule in self.rules:
             self._hints.Add(_hint(rule))
-        self._hints.Add(_BASE64)
+        self._hints.Add(base64_text.TEXT)
         self._hints.Add(_ESCAPED)
         self._hints.Compile()
         self._all_escapes = bool(patterns)
@@ -98,11 +98,7 @@ class Search:
         if self._all_escapes and b"\\" in text:
             return True
         hints = self._hints.Match(text)
-        if not hints:
-            return False
-        if hints == [len(self.rules)]:
-            return files and any(_text_in(match.group()) is not None for match in self._base64.finditer(text))
-        return True
+        return bool(hints) and (files or hints != [len(self.rules)])
 
     def find(self, text: bytes) -> list[Found]:
         """Everything that is found in a text, in order; what is within another finding isn't told."""
