@@ -1,6 +1,7 @@
 """Counters of calls show what the totals stand at."""
 
 from decimal import Decimal
+from random import Random
 
 from opentelemetry.sdk.metrics.export import AggregationTemporality, MetricsData, NumberDataPoint
 
@@ -68,3 +69,16 @@ def test_news_are_what_came_since_exact_to_the_last_digit() -> None:
     (point,) = points(news)
     assert point.value == 1e-30
     assert points(news) == []
+
+
+def test_each_look_shows_what_the_totals_stand_at() -> None:
+    totals: dict[Labels, Sums] = {}
+    counter = Counter(instruments.COST, "cost", lambda: totals, began=BEGAN, limit=2)
+    dice = Random(3)  # noqa: S311 - nothing secret
+    for _ in range(200):
+        for labelled, sums in counted(call(consumer=dice.choice("abcd"), stream=dice.random() < 0.5)).items():
+            totals[labelled] = plus(totals.get(labelled, NOTHING), sums)
+        if dice.random() < 0.1:
+            totals = counted(call(consumer="a"))  # as after a commit of which nobody knew whether it was made
+        anew = Counter(instruments.COST, "cost", lambda: totals, began=BEGAN, limit=2)  # noqa: B023 - at once
+        assert sorted(counter.series().values()) == sorted(anew.series().values())

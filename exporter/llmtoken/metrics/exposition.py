@@ -19,7 +19,7 @@ from prometheus_client import CollectorRegistry
 
 from llmtoken.metrics.beside import Beside, View
 from llmtoken.metrics.instruments import INSTRUMENTS, Instrument
-from llmtoken.metrics.samples import Samples, escaped, label_text, of_point
+from llmtoken.metrics.samples import Samples, escaped, label_text
 
 CLASSIC = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -90,8 +90,7 @@ class Exposition:
                 for metric in scope.metrics:
                     instrument = _BY_NAME[metric.name]
                     yield from _head(instrument, openmetrics=openmetrics)
-                    for point in metric.data.data_points:
-                        yield of_point(instrument, point)
+                    yield from map(self._written(instrument).of_point, metric.data.data_points)
         for kept in self._beside:
             if series := kept.series():
                 yield from _head(kept.instrument, openmetrics=openmetrics)

@@ -7,38 +7,48 @@ what is counted, nor what a family says of itself.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
-from llmtoken.metrics.beside import Numbers, Series, Values, attributes
+from llmtoken.metrics.beside import Numbers, Series, attributes
 from llmtoken.metrics.instruments import Instrument
 
 
 class Samples:
-    """The samples of what is kept beside the SDK. Few series move between two scrapes: the others stay as written."""
+    """An instrument's samples. Few of its series move between two scrapes: the others stay as they were written."""
 
     def __init__(self, instrument: Instrument) -> None:
         self._instrument = instrument
-        self._written: dict[Values | None, tuple[Sequence[str], Numbers, str]] = {}
+        self._written: dict[Hashable, tuple[Sequence[str], Numbers, str]] = {}
         """Of each series what stands before its numbers, the numbers, and all that as text."""
 
     def lines(self, series: Series) -> list[str]:
-        """A line for each number, those of a series in one text."""
+        """Of what is kept beside the SDK a line for each number, those of a series in one text."""
         found = []
         for labels, numbers in series.items():
             written = self._written.get(labels)
             if written is None or written[1] != numbers:
-                names = written[0] if written else _names(self._instrument, attributes(self._instrument, labels))
-                written = self._written[labels] = names, numbers, _text(self._instrument, names, numbers)
+                written = self._write(labels, attributes(self._instrument, labels), numbers)
             found.append(written[2])
         return found
 
+    def of_point(self, point: Any) -> str:
+        """The same of a data point of the SDK."""
+        numbers = (point.sum, *point.bucket_counts) if self._instrument.kind == "histogram" else (point.value,)
+        key = frozenset((point.attributes or {}).items())
+        written = self._written.get(key)
+        if written is None or written[1] != numbers:
+            written = self._write(key, point.attributes, numbers)
+        return written[2]
 
-def of_point(instrument: Instrument, point: Any) -> str:
-    """The same of a data point of the SDK."""
-    numbers = (point.sum, *point.bucket_counts) if instrument.kind == "histogram" else (point.value,)
-    return _text(instrument, _names(instrument, point.attributes), numbers)
+    def _write(
+        self, key: Hashable, known: Mapping[str, Any] | None, numbers: Numbers
+    ) -> tuple[Sequence[str], Numbers, str]:
+        before = self._written.get(key)
+        names = before[0] if before else _names(self._instrument, known)
+        written = self._written[key] = names, numbers, _text(self._instrument, names, numbers)
+        return written
 
 
 def _names(instrument: Instrument, known: Mapping[str, Any] | None) -> Sequence[str]:

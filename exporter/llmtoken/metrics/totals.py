@@ -8,17 +8,19 @@ backwards: costs that are added up as floats, and again after a restart, differ 
 from __future__ import annotations
 
 import operator
+import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from operator import itemgetter
+from typing import Any
 
 from opentelemetry.sdk.metrics.export import AggregationTemporality, Metric, NumberDataPoint, Sum
 
 from llmtoken.metrics import instruments
 from llmtoken.metrics.beside import Series, Values, attributes
 from llmtoken.metrics.instruments import Instrument
-from llmtoken.totals import EXACT, Labels, Sums
+from llmtoken.totals import EXACT, NOTHING, Labels, Sums
 
 TOTALS = {
     instruments.INPUT_TOKENS: "input_tokens",
@@ -46,6 +48,8 @@ _ATTRIBUTES = {
 }
 _NAMES = {attribute: name for name, attribute in _ATTRIBUTES.items()}
 
+_Operation = Callable[[Any, Any], Any]
+
 
 class Counter:
     """What one counter's series stand at, at most `limit`; what exceeds that is added up in one more."""
@@ -64,22 +68,43 @@ class Counter:
         self._labels_of = itemgetter(*(Labels._fields.index(_NAMES[each]) for each in instrument.attributes))
         self._value_of = itemgetter(Sums._fields.index(shows))
         # With the other context a cost would be rounded, and might go down.
-        self._add = EXACT.add if shows == "cost" else operator.add
+        money = shows == "cost"
+        self._plus: _Operation = EXACT.add if money else operator.add
+        self._minus: _Operation = EXACT.subtract if money else operator.sub
         self._shows_zero = shows not in ("calls", "unpriced_calls")
+        self._turn = threading.Lock()
+        self._totals: Mapping[Labels, Sums] = {}
+        self._labels: list[Labels] = []
+        self._known: list[Sums] = []
+        """The totals as they were added up, in the order of `_labels`."""
+        self._series: dict[Values | None, tuple[int | Decimal]] = {}
 
     def series(self) -> Series:
-        """What each series stands at; none where no call said anything."""
-        sums: dict[Values | None, int | Decimal] = {}
-        # The list is one step for the interpreter, so the writer may go on meanwhile.
-        for labels, each in list(self._counters().items()):
-            value = self._value_of(each)
-            if value is None or not (value or self._shows_zero):
-                continue
-            key: Values | None = self._labels_of(labels)
-            if key not in sums and len(sums) >= self._limit:
-                key = None
-            sums[key] = self._add(sums.get(key, 0), value)
-        return {key: (value,) for key, value in sums.items()}
+        """What each series stands at; none where no call said anything. Only totals that moved are added up anew."""
+        with self._turn:
+            totals = self._counters()
+            if totals is not self._totals:  # within one mapping they neither go away nor back
+                self._totals, self._labels, self._known, self._series = totals, [], [], {}
+            # Lists are one step for the interpreter, so the writer may go on meanwhile; what it adds goes to the end.
+            now = list(totals.values())
+            known = len(self._known)
+            if len(now) > known:
+                self._labels = list(totals)
+            same = map(operator.is_, self._known, now)
+            for place in (*(place for place, same in enumerate(same) if not same), *range(known, len(now))):
+                before = self._known[place] if place < known else NOTHING
+                self._move(self._labels[place], self._value_of(before), self._value_of(now[place]))
+            self._known = now
+            return dict(self._series)
+
+    def _move(self, labels: Labels, before: int | Decimal | None, value: int | Decimal | None) -> None:
+        if value is None or not (value or self._shows_zero):
+            return
+        key: Values | None = self._labels_of(labels)
+        if key not in self._series and len(self._series) >= self._limit:
+            key = None
+        (stood,) = self._series.get(key, (0,))
+        self._series[key] = (self._plus(stood, self._minus(value, before or 0)),)
 
     def metric(self, series: Series, *, since: int, now: int, temporality: AggregationTemporality) -> Metric:
         """These series as the SDK says it."""
