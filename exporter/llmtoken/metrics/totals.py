@@ -87,24 +87,24 @@ class Counter:
                 self._totals, self._labels, self._known, self._series = totals, [], [], {}
             # Lists are one step for the interpreter, so the writer may go on meanwhile; what it adds goes to the end.
             now = list(totals.values())
-            known = len(self._known)
-            if len(now) > known:
+            if len(now) > len(self._known):
                 self._labels = list(totals)
-            same = map(operator.is_, self._known, now)
-            for place in (*(place for place, same in enumerate(same) if not same), *range(known, len(now))):
-                before = self._known[place] if place < known else NOTHING
-                self._move(self._labels[place], self._value_of(before), self._value_of(now[place]))
+                self._known += [NOTHING] * (len(now) - len(self._known))
+            for place, same in enumerate(map(operator.is_, self._known, now)):
+                if not same:
+                    before, after = self._value_of(self._known[place]), self._value_of(now[place])
+                    self._move(self._labels[place], before, after)
             self._known = now
             return dict(self._series)
 
-    def _move(self, labels: Labels, before: int | Decimal | None, value: int | Decimal | None) -> None:
-        if value is None or not (value or self._shows_zero):
+    def _move(self, labels: Labels, before: int | Decimal | None, after: int | Decimal | None) -> None:
+        if after is None or not (after or self._shows_zero):
             return
         key: Values | None = self._labels_of(labels)
         if key not in self._series and len(self._series) >= self._limit:
             key = None
         (stood,) = self._series.get(key, (0,))
-        self._series[key] = (self._plus(stood, self._minus(value, before or 0)),)
+        self._series[key] = (self._plus(stood, self._minus(after, before or 0)),)
 
     def metric(self, series: Series, *, since: int, now: int, temporality: AggregationTemporality) -> Metric:
         """These series as the SDK says it."""
