@@ -58,8 +58,13 @@ def test_reasoning_inside_the_completion_is_not_added() -> None:
     assert chat(12, 300, 312, completion_tokens_details={"reasoning_tokens": 290}).output_tokens == 300
 
 
-def test_more_reasoning_than_completion_is_outside_it() -> None:
-    assert chat(12, 100, 112, reasoning_tokens=900).output_tokens == 1000
+def test_reasoning_that_is_billed_apart_is_outside_the_completion_and_the_total() -> None:
+    assert chat(12, 100, 112, reasoning_tokens=900, citation_tokens=40).output_tokens == 1000
+
+
+def test_reasoning_beside_the_completion_that_is_larger_than_it_is_cut_to_it_when_the_total_has_no_place_for_it() -> None:
+    usage = chat(12, 100, 112, reasoning_tokens=103)
+    assert (usage.output_tokens, usage.reasoning_output_tokens) == (100, 100)
 
 
 def test_a_part_that_is_said_to_be_larger_than_its_whole_is_cut_to_it() -> None:
@@ -76,6 +81,11 @@ def test_more_thoughts_than_a_gemini_completed_are_outside_whatever_the_total() 
 def test_without_a_total_more_reasoning_than_completion_is_outside_it_wherever_it_is_said() -> None:
     said = {"prompt_tokens": 12, "completion_tokens": 1, "completion_tokens_details": {"reasoning_tokens": 290}}
     assert openai_usage(said).output_tokens == 291
+
+
+@pytest.mark.parametrize("name", ["cache_write_tokens", "cache_creation_tokens", "cache_creation_input_tokens"])
+def test_what_was_written_to_a_cache_is_found_in_the_details(name: str) -> None:
+    assert openai_usage({"prompt_tokens": 9, "prompt_tokens_details": {name: 4}}).cache_write_input_tokens == 4
 
 
 def test_a_cache_outside_the_prompt_is_given_away_by_the_total() -> None:

@@ -26,8 +26,8 @@ _OUTPUT_DETAILS = (
 )
 # Beside the details: DeepSeek, Moonshot and TGI, Mistral, Databricks and LiteLLM.
 _CACHE_READ = ("prompt_cache_hit_tokens", "cached_tokens", "num_cached_tokens", "cache_read_input_tokens")
-# In the details: OpenAI and OpenRouter, then LiteLLM; beside them: Databricks and LiteLLM.
-_CACHE_WRITE_DETAILS = ("cache_write_tokens", "cache_creation_tokens")
+# In the details: OpenAI and OpenRouter, LiteLLM, Hugging Face's router; beside them: Databricks and LiteLLM.
+_CACHE_WRITE_DETAILS = ("cache_write_tokens", "cache_creation_tokens", "cache_creation_input_tokens")
 _CACHE_WRITE = ("cache_creation_input_tokens",)
 
 
@@ -70,9 +70,9 @@ def openai_usage(value: Any, model: str | None = None) -> Usage:
     OpenAI counts cached and audio tokens inside the prompt and reasoning inside the
     completion. Where others leave them out, their total gives them away:
 
-    - xAI: total = prompt + completion + reasoning. (Perplexity's deep research leaves reasoning
-      out of the total too, and says it beside the completion, not as a part of it; then there is more
-      of it than of the completion. Of a part that is said to be larger the total knows better.)
+    - xAI: total = prompt + completion + reasoning. Where the total is prompt + completion, it knows better
+      than a reasoning that is said to be larger than the completion: Together counts a few tokens more.
+      But Perplexity's deep research leaves out of its total what it bills apart, cited sources and reasoning.
     - Anthropic models behind gateways: total = prompt + completion + cache read + cache write.
     - Mistral: audio is only in the total; `prompt_audio_seconds` says that there was some.
     - Gemini's OpenAI endpoint: thoughts are only in the total, and nothing says how many. Vercel's gateway
@@ -103,8 +103,7 @@ def openai_usage(value: Any, model: str | None = None) -> Usage:
         0 if said is None or input_tokens is None or output_tokens is None else said - input_tokens - output_tokens
     )
     gemini = model is not None and "gemini" in model
-    # A part of the completion that is larger than it isn't believed where there is a total to tell, but of a Gemini.
-    told = reasoning is not None and said is not None and not gemini
+    told = said is not None and not gemini and (reasoning is not None or "citation_tokens" not in usage)
     reasoning = beside if reasoning is None else reasoning
     if reasoning and output_tokens is not None and (missing == reasoning or (reasoning > output_tokens and not told)):
         output_tokens += reasoning
