@@ -171,6 +171,13 @@ def test_the_reply_says_what_was_done(body: dict[str, Any], operation: str) -> N
     assert extract(exchange(INVOKE, {}, body)).inference.operation_name == operation
 
 
+@pytest.mark.parametrize(
+    "reply", [{"results": [{"index": 0, "relevance_score": 0.5}]}, {"embeddings": [[0.1]]}, {"embedding": [0.1]}]
+)
+def test_what_generates_nothing_has_no_answer_to_count(reply: dict[str, Any]) -> None:
+    assert extract(exchange(INVOKE, {"query": "q", "documents": ["d"]}, reply)).completion() is None
+
+
 HI = Prompt(messages=(Message(role="user", text="Hi"),))
 
 

@@ -148,8 +148,8 @@ def _all_text(said: Prompt) -> bool:
 
 
 def _total(inference: Inference, usage: Usage) -> int | None:
-    """Both sides together; an embedding has no output, so its input is all there is."""
-    if inference.operation_name == "embeddings":
+    """Both sides together; an embedding or a ranking has no output, so its input is all there is."""
+    if inference.operation_name in ("embeddings", "rerank"):
         return usage.input_tokens
     if usage.input_tokens is None or usage.output_tokens is None:
         return None

@@ -189,11 +189,13 @@ def completion(body: Body) -> Completion | None:
     family = next((found for value in values if (found := _family(value))), None)
     if family:
         return family.completion(body)
-    choices = _texts.Choices()
+    choices, answers = _texts.Choices(), body.is_stream
     for value in values:
         for number, (said, _) in enumerate(_choices(value)):
             choices.add_text(number, said)
-    return choices.completion()
+            answers = True
+    # An embedding or a ranking isn't an answer of no tokens, but none.
+    return choices.completion() if answers else None
 
 
 API = Api(
