@@ -170,6 +170,21 @@ def test_what_uses_no_tokens_may_answer_with_a_text(method: str, path: str) -> N
     assert (extraction.inference.operation_name, extraction.countable, extraction.problems) == ("manage", False, ())
 
 
+@pytest.mark.parametrize("path", ["/api/v1/generation", "/api/v1/auth/key", "/v1/get_result"])
+def test_accounts_and_results_made_before_use_no_tokens(path: str) -> None:
+    extraction = extract(exchange(path, None, {"data": {"tokens_prompt": 7}}, method="GET"))
+    assert (extraction.inference.operation_name, extraction.countable, extraction.problems) == ("manage", False, ())
+
+
+def test_pictures_of_flux_are_named_by_the_path() -> None:
+    inference = extract(exchange("/v1/flux-2-x", {"prompt": "a cat"}, {"id": "p", "polling_url": "u"})).inference
+    assert (inference.operation_name, inference.request_model, inference.response_id) == (
+        "image_generation",
+        "flux-2-x",
+        "p",
+    )
+
+
 @pytest.mark.parametrize(
     ("path", "operation"),
     [

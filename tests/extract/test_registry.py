@@ -36,6 +36,12 @@ def test_an_exchange_without_a_path_is_recognised_by_its_bodies(sample: Sample) 
     assert extraction.inference.usage == extract(sample.exchange()).inference.usage
 
 
+def test_a_stream_that_begins_with_an_event_that_says_nothing_is_recognised_by_the_next() -> None:
+    chunk = {"id": "c", "object": "chat.completion.chunk", "choices": [{"delta": {"content": "Hello"}}]}
+    begins = {"choices": [], "id": "", "object": "", "prompt_filter_results": []}
+    assert extract(exchange("/ask", {"model": "m"}, [begins, chunk, "[DONE]"])).api == "openai.chat"
+
+
 @samples
 def test_what_is_mounted_in_front_of_the_path_does_not_matter(sample: Sample) -> None:
     assert extract(sample.exchange(path=f"/team/a/proxy{sample.path}")).api == sample.api

@@ -62,7 +62,9 @@ def test_reasoning_that_is_billed_apart_is_outside_the_completion_and_the_total(
     assert chat(12, 100, 112, reasoning_tokens=900, citation_tokens=40).output_tokens == 1000
 
 
-def test_reasoning_beside_the_completion_that_is_larger_than_it_is_cut_to_it_when_the_total_has_no_place_for_it() -> None:
+def test_reasoning_beside_the_completion_that_is_larger_than_it_is_cut_to_it_when_the_total_has_no_place_for_it() -> (
+    None
+):
     usage = chat(12, 100, 112, reasoning_tokens=103)
     assert (usage.output_tokens, usage.reasoning_output_tokens) == (100, 100)
 

@@ -413,6 +413,13 @@ SAMPLES = [
         10,
     ),
     Sample(
+        "cloudflare.run",
+        "/client/v4/accounts/a/ai/run/@cf/maker/model",
+        CHAT,
+        {"result": {"response": "Hello", "usage": OPENAI}, "success": True},
+        10,
+    ),
+    Sample(
         "x_ai.batches.results",
         "/v1/batches/b/results",
         None,

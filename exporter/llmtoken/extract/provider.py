@@ -63,6 +63,7 @@ _HOSTS = (
     (r"(?:^|\.)aleph-alpha\.com", "aleph_alpha"),
     (r"(?:^|\.)avian\.io", "avian"),
     (r"(?:^|\.)baseten\.co", "baseten"),
+    (r"(?:^|\.)bfl\.(?:ai|ml)", "black_forest_labs"),
     (r"(?:^|\.)charm\.land", "charm"),
     (r"(?:^|\.)deepgram\.com", "deepgram"),
     (r"^inference\.do-ai\.run", "digitalocean"),
@@ -78,6 +79,7 @@ _HOSTS = (
     (r"(?:^|\.)nebius\.(?:com|ai)", "nebius"),
     (r"(?:^|\.)novita\.ai", "novita"),
     (r"(?:^|\.)ai\.cloud\.ovh\.(?:net|us)", "ovhcloud"),
+    (r"(?:^|\.)pollinations\.ai", "pollinations"),
     (r"(?:^|\.)replicate\.net", "replicate"),
     (r"(?:^|\.)requesty\.ai", "requesty"),
     (r"(?:^|\.)scaleway\.(?:ai|com)", "scaleway"),
@@ -89,6 +91,7 @@ _HOSTS = (
     (r"^ark\.[a-z0-9-]+\.(?:volces|bytepluses)\.com", "volcengine"),
     (r"^qianfan\.baidubce\.com|^aip\.baidubce\.com", "baidu_cloud"),
     (r"(?:^|\.)lingyiwanwu\.com", "01_ai"),
+    (r"(?:^|\.)xiaomimimo\.com", "xiaomi"),
 )
 """The end of a public host name, and whose it is."""
 
@@ -99,6 +102,7 @@ _PATHS = (
     (r"/model/[^/]+/(?:invoke|converse|count-tokens)", "aws.bedrock"),
     (r"/ml/v1/(?:text|deployments)/", "ibm.watsonx.ai"),
     (r"/serving-endpoints/", "databricks"),
+    (r"/ai/run/@|/workers-ai/", "cloudflare"),
     (r"/api/v2/cortex/", "snowflake"),
     (r"/compatible-mode/v1/|/api/v1/services/(?:aigc|embeddings|rerank)/", "alibaba_cloud"),
     (r"/api/(?:generate|chat|embed|embeddings)/?$", "ollama"),

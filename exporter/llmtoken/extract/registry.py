@@ -7,6 +7,7 @@ Must not know how any API is laid out, nor storage or metrics.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import re
 from collections.abc import Callable, Mapping
@@ -27,6 +28,7 @@ from llmtoken.extract import (
     anthropic_messages,
     bedrock_converse,
     bedrock_invoke,
+    cloudflare_run,
     cohere_chat,
     cohere_embed,
     cohere_generate,
@@ -124,6 +126,7 @@ APIS: tuple[Api, ...] = (
     aleph_alpha.API,
     sglang_generate.API,
     lm_studio_chat.API,
+    cloudflare_run.API,
 )
 """Every API we read. Where several share a path, `looks_like` decides; where none does, the first one is taken."""
 
@@ -145,6 +148,9 @@ SAYS_USAGE = frozenset(
 
 LATEST = 4
 """Of the events of a stream that said no usage in its API's words, how many are asked for one in others' words."""
+
+EARLY = 4
+"""Of the events at the beginning of a stream, how many are asked which API it is."""
 
 UNKNOWN = Api(name="unknown", operation_name="", path="", countable=False)
 
@@ -272,9 +278,15 @@ def _choose(exchange: Exchange, request: Mapping[str, Any], reply: Mapping[str, 
     routed = _route(exchange.method, exchange.path)
     if len(routed) == 1:
         return routed[0], "by method and path"
-    for api in routed or APIS:
-        if api.looks_like(request, reply):
-            return api, "by the bodies, among those with this path" if routed else "by the bodies, whatever the path"
+    # Azure begins a stream with an event that says nothing yet.
+    early = filter(None, (mapping(event.data) for event in exchange.response.events[1:EARLY]))
+    for said in itertools.chain((reply,), early):
+        for api in routed or APIS:
+            if api.looks_like(request, said):
+                return (
+                    api,
+                    "by the bodies, among those with this path" if routed else "by the bodies, whatever the path",
+                )
     if routed:
         return routed[0], "by method and path, the bodies being of none of those with this path"
     if generic.recognises(exchange.response):

@@ -6,6 +6,7 @@ has a file of its own, but for judgements, which some servers say a usage of.
 
 from __future__ import annotations
 
+from llmtoken.exchange import Exchange
 from llmtoken.extract import _google, bedrock_converse
 from llmtoken.extract._api import Api, Json, Reply
 from llmtoken.extract._fields import text
@@ -22,6 +23,10 @@ def _judged(body: Json, reply: Reply) -> None:
     """OpenAI's moderations and Mistral's say no usage; servers that pool a model's output do."""
     _named(body, reply)
     reply.usage = input_alone(openai_usage(body.get("usage")))
+
+
+def _last_of_path(exchange: Exchange) -> str:
+    return exchange.path.rstrip("/").rpartition("/")[2]
 
 
 COUNT_TOKENS = (
@@ -174,6 +179,32 @@ OTHER = (
         methods=frozenset({"GET"}),
         countable=False,
         says_text=True,
+    ),
+    Api(
+        name="openrouter.other",
+        operation_name="manage",
+        # What a generation cost is said once more here; the call itself said its tokens.
+        path=r"/api/v1/(?:generation|credits|activity|providers|keys?|auth/keys?)(?:/[^/]+)?",
+        methods=ANY,
+        countable=False,
+    ),
+    Api(
+        name="black_forest_labs.images",
+        operation_name="image_generation",
+        provider_name="black_forest_labs",
+        path=r"/v1/flux-[\w.-]+",
+        countable=False,
+        request_model=_last_of_path,
+        whole=_named,
+    ),
+    Api(
+        name="black_forest_labs.other",
+        operation_name="manage",
+        provider_name="black_forest_labs",
+        path=r"/v1/get_result",
+        methods=frozenset({"GET"}),
+        countable=False,
+        whole=_named,
     ),
     Api(
         name="server.other",
