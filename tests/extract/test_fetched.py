@@ -114,6 +114,33 @@ def test_a_page_of_xais_results_is_added_up_under_its_first_answers_id() -> None
     assert inference.usage == Usage(input_tokens=14, output_tokens=6, total_tokens=20, source="reported")
 
 
+GOOGLES = {"promptTokenCount": 7, "candidatesTokenCount": 3, "totalTokenCount": 10}
+
+
+@pytest.mark.parametrize("path", ["/v1beta/files/f:download", "/download/v1beta/files/f:download"])
+def test_a_file_of_googles_answers_is_added_up_under_its_name(path: str) -> None:
+    answer = {"key": "a", "response": {"modelVersion": "m", "usageMetadata": GOOGLES}}
+    failed = {"key": "b", "error": {"code": 13}}
+    extraction = fetched(path, ndjson([failed, answer, answer]))
+    inference = extraction.inference
+    assert (extraction.api, inference.stream, inference.fetched) == ("gemini.batches.results", False, True)
+    assert (inference.response_id, inference.response_model) == ("files/f", "m")
+    assert inference.usage == Usage(input_tokens=14, output_tokens=6, total_tokens=20, source="reported")
+    assert fetched(path, answer).inference.usage == REPORTED
+
+
+def test_a_file_that_was_cut_is_counted_when_it_is_fetched_again() -> None:
+    answer = {"response": {"usageMetadata": GOOGLES}}
+    assert fetched("/v1beta/files/f:download", ndjson([answer] * 3), aborted="client").inference.usage == Usage()
+
+
+def test_the_results_of_a_batch_of_one_need_no_media_type() -> None:
+    message = {"type": "message", "content": [], "usage": {"input_tokens": 7, "output_tokens": 3}}
+    line = {"custom_id": "0", "result": {"type": "succeeded", "message": message}}
+    inference = fetched("/v1/messages/batches/b1/results", line).inference
+    assert (inference.response_id, inference.usage) == ("b1", REPORTED)
+
+
 def test_the_results_of_a_batch_are_added_up_under_its_id() -> None:
     usage = {"input_tokens": 7, "output_tokens": 3}
     message = {"id": "m", "type": "message", "model": "c", "content": [], "usage": usage}

@@ -48,6 +48,11 @@ def streamed(events: tuple[Event, ...], reply: Reply) -> None:
     reply.finished = True
 
 
+def whole(body: Json, reply: Reply) -> None:
+    """Read the results of a batch of one: a line that stands alone."""
+    streamed((Event(body),), reply)
+
+
 API = Api(
     name="anthropic.batches",
     operation_name="chat",
@@ -57,5 +62,6 @@ API = Api(
     fetches=True,
     countable=False,
     streams_as=frozenset(),
+    whole=whole,
     streamed=streamed,
 )

@@ -108,6 +108,7 @@ APIS: tuple[Api, ...] = (
     gemini_interactions.RETRIEVE,
     gemini_batches.API,
     gemini_batches.RETRIEVE,
+    gemini_batches.RESULTS,
     cohere_embed.API,
     cohere_generate.API,
     cohere_rerank.API,

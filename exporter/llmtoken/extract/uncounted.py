@@ -97,6 +97,7 @@ BATCHES = Api(
     path=r"/v1/messages/batches(?:/[^/]+(?:/cancel)?)?",
     methods=ANY,
     countable=False,
+    whole=_named,
 )
 
 OTHER = (
