@@ -28,7 +28,9 @@ def error_in(body: Mapping[str, Any]) -> str | None:
     error = body.get("error")
     if type(error) is dict:
         # Google's status is a word and its code a number; with Azure's content filter it is the other way round.
-        return _word(error, "type") or text(error.get("status")) or _word(error, "code") or "error"
+        # Fireworks' type says no more than that it is an error.
+        kind = _word(error, "type")
+        return kind if kind and kind != "error" else text(error.get("status")) or _word(error, "code") or "error"
     if error and type(error) in (str, list):
         return _word(body, "error_type") or "error"
     if body.get("object") == "error" or body.get("type") == "error":
@@ -48,13 +50,18 @@ def error_type(status: int | None, headers: Mapping[str, str], body: Any) -> str
         return found
     # AWS: `ValidationException:http://internal.amazon.com/…`, or `com.amazon#…` in the body (Smithy's JSON protocols).
     aws = headers.get("x-amzn-errortype") or _word(mapping(body), "__type") or ""
-    return aws.partition(":")[0].rpartition("#")[2] or _code(mapping(body)) or f"http_{status}"
+    return aws.partition(":")[0].rpartition("#")[2] or _beside(mapping(body)) or f"http_{status}"
 
 
-def _code(body: Mapping[str, Any]) -> str | None:
-    """DashScope's `{"code": "InvalidApiKey", "message": …}`; a number there repeats the status."""
-    word = _word(body, "code") if "message" in body and "error" not in body else None
-    return None if word is None or word.isdigit() or " " in word else word
+def _beside(body: Mapping[str, Any]) -> str | None:
+    """What stands beside a message that isn't wrapped: Cerebras' type, DashScope's code, Novita's reason.
+
+    A number there repeats the status, and what has spaces is prose.
+    """
+    if "message" not in body or "error" in body:
+        return None
+    words = (_word(body, name) for name in ("type", "code", "reason"))
+    return next((word for word in words if word and not word.isdigit() and " " not in word), None)
 
 
 def _word(error: Mapping[str, Any], name: str) -> str | None:
