@@ -9,6 +9,7 @@ import pytest
 from llmtoken.extract import extract
 from llmtoken.inference import Extraction, Usage
 from support.exchanges import exchange, ndjson
+from support.samples import CHAT
 
 USAGE = {"input_tokens": 7, "output_tokens": 3, "total_tokens": 10}
 CHAT_USAGE = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
@@ -38,6 +39,40 @@ def test_a_stored_chat_is_read_as_a_chat() -> None:
     reply = {"id": "c", "object": "chat.completion", "choices": [], "usage": CHAT_USAGE}
     extraction = fetched("/v1/chat/completions/c", reply)
     assert (extraction.api, extraction.inference.usage) == ("openai.chat.retrieve", REPORTED)
+
+
+CHATTED = {"object": "chat.completion", "choices": [{"message": {"content": "Hello"}}], "usage": CHAT_USAGE}
+
+
+@pytest.mark.parametrize(
+    ("path", "made"),
+    [
+        ("/async/chat/completions", {"id": "a", "model": "m", "status": "CREATED", "response": None}),
+        ("/api/paas/v4/async/chat/completions", {"id": "a", "model": "m", "task_status": "PROCESSING"}),
+        ("/v1/chat/completions", {"request_id": "a"}),
+    ],
+)
+def test_a_chat_that_is_answered_later_is_neither_counted_nor_estimated(path: str, made: dict[str, Any]) -> None:
+    extraction = extract(exchange(path, CHAT, made))
+    assert (extraction.countable, extraction.inference.usage, extraction.problems) == (False, Usage(), ())
+
+
+@pytest.mark.parametrize(
+    ("path", "reply"),
+    [
+        ("/async/chat/completions/a", {"id": "a", "status": "COMPLETED", "response": {"id": "c", **CHATTED}}),
+        ("/api/paas/v4/async-result/a", {"id": "a", "task_status": "SUCCESS", **CHATTED}),
+        ("/v1/chat/deferred-completion/a", {"id": "a", **CHATTED}),
+    ],
+)
+def test_its_answer_has_the_tokens_under_the_id_that_it_is_asked_for_by(path: str, reply: dict[str, Any]) -> None:
+    extraction = fetched(path, reply)
+    assert (extraction.api, extraction.inference.fetched) == ("openai.chat.retrieve", True)
+    assert (extraction.inference.response_id, extraction.inference.usage) == ("a", REPORTED)
+
+
+def test_a_chat_that_failed_later_is_an_error() -> None:
+    assert fetched("/api/paas/v4/async-result/a", {"id": "a", "task_status": "FAIL"}).inference.error_type == "error"
 
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/responses/r/input_items", "/v1/threads/t/messages"])

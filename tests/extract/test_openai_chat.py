@@ -283,3 +283,11 @@ def test_moonshot_says_its_usage_in_the_choice_that_it_ends() -> None:
     last = {"index": 0, "delta": {}, "finish_reason": "stop", "usage": USAGE}
     extraction = streamed(chunk("a"), {"id": "c1", "choices": [last]}, "[DONE]")
     assert (extraction.inference.usage, extraction.inference.finish_reasons) == (REPORTED, ("stop",))
+
+
+def test_minimax_says_its_errors_beside_the_choices() -> None:
+    refused = {"choices": None, "base_resp": {"status_code": 1004, "status_msg": "login fail"}}
+    worked = {"choices": [{"message": {"content": "Hello"}}], "base_resp": {"status_code": 0, "status_msg": ""}}
+    for path in ("/v1/chat/completions", "/v1/text/chatcompletion_v2"):
+        errors = [extract(exchange(path, ASK, reply)).inference.error_type for reply in (refused, worked)]
+        assert errors == ["1004", None]

@@ -125,7 +125,9 @@ def test_counting_calls_use_no_tokens(path: str, reply: dict[str, Any]) -> None:
     [
         {"answer": "Hello", "usage": {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}},
         {"output": {}, "usage": USAGE},
-        {"result": {"response": "Hello", "usage": USAGE}, "success": True},
+        {"result": {"answer": "Hello", "usage": USAGE}},
+        {"request_id": "r", "final_result": {"usage": USAGE}},
+        {"answer": "Hello", "metadata": {"usage": USAGE}},
         {"usage": {"inputTokens": 7, "outputTokens": 3}},
         [{"delta": "Hel"}, {"delta": "lo", "usage": USAGE}, "[DONE]"],
     ],
@@ -168,6 +170,23 @@ def test_a_count_in_known_words_is_no_usage_where_nothing_is_generated() -> None
 def test_what_uses_no_tokens_may_answer_with_a_text(method: str, path: str) -> None:
     extraction = extract(exchange(path, None, "as text", method=method))
     assert (extraction.inference.operation_name, extraction.countable, extraction.problems) == ("manage", False, ())
+
+
+@pytest.mark.parametrize(
+    ("path", "operation"),
+    [
+        ("/v1/ranking", "rerank"),
+        ("/v1/retrieval/maker/model/reranking", "rerank"),
+        ("/v1/contextualizedembeddings", "embeddings"),
+    ],
+)
+def test_what_has_only_an_input_has_other_paths_elsewhere(path: str, operation: str) -> None:
+    inference = extract(exchange(path, {"model": "m"}, {"usage": {"total_tokens": 7}})).inference
+    assert (inference.operation_name, inference.usage.input_tokens, inference.usage.output_tokens) == (
+        operation,
+        7,
+        None,
+    )
 
 
 @pytest.mark.parametrize("path", ["/api/v1/generation", "/api/v1/auth/key", "/v1/get_result"])

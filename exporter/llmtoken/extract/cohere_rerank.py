@@ -1,4 +1,4 @@
-"""Rerank: `POST …/rerank`, of Cohere and of those who speak it (Voyage, Jina, vLLM, Xinference).
+"""Rerank: `POST …/rerank`, of Cohere and of those who speak it (Voyage, Jina, NVIDIA, vLLM, Xinference).
 
 Cohere bills searches, not tokens; others say how many tokens they read.
 Source: https://docs.cohere.com/reference/rerank and https://docs.voyageai.com/reference/reranker-api
@@ -22,7 +22,7 @@ def whole(body: Json, reply: Reply) -> None:
 API = Api(
     name="cohere.rerank",
     operation_name="rerank",
-    path=r"/rerank",
+    path=r"/(?:rerank|ranking|reranking)",
     countable=False,
     looks_like=lambda request, _reply: "query" in request and "documents" in request,
     whole=whole,

@@ -2,7 +2,7 @@
 
 Also read here, since they differ in fields only: Azure, Mistral, Groq, DeepSeek, xAI,
 OpenRouter, Together, Perplexity, Databricks, watsonx's chat, Cohere's compatible endpoint,
-vLLM, llama.cpp, Ollama's /v1, TGI, Xinference, Writer's `/v1/chat`.
+vLLM, llama.cpp, Ollama's /v1, TGI, Xinference, Writer's `/v1/chat`, MiniMax's `/v1/text/chatcompletion_v2`.
 Source: https://platform.openai.com/docs/api-reference/chat
 """
 
@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from llmtoken.exchange import Body, Event
-from llmtoken.extract import _texts
+from llmtoken.extract import _texts, details
 from llmtoken.extract._api import Api, Json, Reply
 from llmtoken.extract._chunks import THOUGHT, fold, thought_aloud
 from llmtoken.extract._errors import error_in
-from llmtoken.extract._fields import mapping, mappings, text
+from llmtoken.extract._fields import integer, mapping, mappings, text
 from llmtoken.extract._usage import openai_usage
 from llmtoken.inference import Completion
 
@@ -25,13 +25,41 @@ def whole(body: Json, reply: Reply) -> None:
     """Read a `chat.completion`."""
     reply.id, reply.model = text(body.get("id")), text(body.get("model"))
     reply.usage = openai_usage(body.get("usage"), reply.model)
-    for choice in mappings(body.get("choices")):
+    choices = mappings(body.get("choices"))
+    if not choices:
+        _without_choices(body, reply)
+    for choice in choices:
         message = mapping(choice.get("message"))
         if reason := text(choice.get("finish_reason")):
             reply.finish_reasons.append(reason)
         # OpenRouter: the provider behind it failed after it had begun.
         reply.error_type = reply.error_type or error_in(choice)
         reply.tool_calls += len(mappings(message.get("tool_calls"))) + _is_call(message.get("function_call"))
+
+
+def _without_choices(body: Json, reply: Reply) -> None:
+    """Read what stands for a chat that is answered later, or MiniMax's own word for an error.
+
+    xAI gives the id to ask with and nothing else, Zhipu and Perplexity a status; when Perplexity's
+    is answered, the chat is inside.
+    """
+    answer = mapping(body.get("response"))
+    if mappings(answer.get("choices")):
+        identity = reply.id
+        details.read(answer, reply.details)
+        whole(answer, reply)
+        reply.id = identity or reply.id
+        return
+    status = text(body.get("task_status")) or text(body.get("status")) or ""
+    reply.pending = status.lower() in _WAITING or body.keys() == {"request_id"}
+    if status.lower() in _FAILED:
+        reply.error_type = reply.error_type or "error"
+    if code := integer(mapping(body.get("base_resp")).get("status_code")):
+        reply.error_type = str(code)
+
+
+_WAITING = ("created", "queued", "pending", "processing", "in_progress")
+_FAILED = ("fail", "failed")
 
 
 def _is_call(function: Any) -> bool:
@@ -144,7 +172,7 @@ def looks_like(request: Json, reply: Json) -> bool:
 API = Api(
     name="openai.chat",
     operation_name="chat",
-    path=r"/(?:chat|fim|agents)/completions|/v1/chat|/text/chat(?:_stream)?",
+    path=r"/(?:chat|fim|agents)/completions|/v1/chat|/text/chat(?:_stream|completion(?:_v2|_pro))?",
     looks_like=looks_like,
     whole=whole,
     streamed=streamed,

@@ -39,7 +39,7 @@ def looks_like(request: Json, reply: Json) -> bool:
 API = Api(
     name="openai.embeddings",
     operation_name="embeddings",
-    path=r"/(?:multimodal)?embeddings",
+    path=r"/(?:multimodal|contextualized)?embeddings",
     looks_like=looks_like,
     whole=whole,
     prompt=prompt,

@@ -3,7 +3,8 @@
 They carry the usage that was said before, or, of a background response, for the first time.
 Whoever counts must count by `response_id`; nothing is estimated here.
 Source: https://platform.openai.com/docs/api-reference/responses/get and …/chat/get,
-https://docs.x.ai/docs/guides/deferred-chat-completions
+https://docs.x.ai/docs/guides/deferred-chat-completions,
+https://docs.perplexity.ai/api-reference/async-chat-completions-api-request-get and https://docs.bigmodel.cn
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ RESPONSE = replace(
 CHAT = replace(
     openai_chat.API,
     name="openai.chat.retrieve",
-    path=r"/chat/(?:completions|deferred-completion)/[^/]+",
+    path=r"/(?:chat/(?:completions|deferred-completion)|async-result)/[^/]+",
     methods=frozenset({"GET", "POST"}),
     fetches=True,
     countable=False,

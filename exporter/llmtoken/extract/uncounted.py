@@ -60,7 +60,7 @@ COUNT_TOKENS = (
     Api(
         name="tokenize",
         operation_name="count_tokens",
-        path=r"/(?:tokenize|detokenize|tokenization|apply-template|tokenize-text)",
+        path=r"/(?:tokenize|detokenize|tokenization|apply-template|tokenize-text|tokenizers/estimate-token-count)",
         countable=False,
     ),
 )
