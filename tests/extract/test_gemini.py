@@ -236,3 +236,16 @@ def test_a_palm_prediction_has_its_usage_in_the_metadata() -> None:
     metadata = {"tokenMetadata": {"inputTokenCount": {"totalTokens": 5}, "outputTokenCount": {"totalTokens": 7}}}
     read = extract(exchange("/v1/publishers/google/models/m:predict", {}, {"predictions": [], "metadata": metadata}))
     assert read.inference.usage == Usage(input_tokens=5, output_tokens=7, total_tokens=12, source="reported")
+
+
+def test_imagens_pictures_are_predicted_and_say_no_tokens() -> None:
+    picture = {"mimeType": "image/png", "bytesBase64Encoded": "aGk="}
+    asked = {"instances": [{"prompt": "a cat"}]}
+    extraction = extract(exchange("/v1beta/models/i:predict", asked, {"predictions": [picture, picture]}))
+    inference = extraction.inference
+    assert (inference.operation_name, inference.details, inference.usage) == (
+        "image_generation",
+        {"output_images": 2},
+        Usage(),
+    )
+    assert extraction.prompt() is None

@@ -1,5 +1,6 @@
 """Google's embeddings: embedContent and batchEmbedContents on AI Studio, predict on Vertex.
 
+Imagen's pictures are predicted as well; they are billed by the piece.
 Source: https://ai.google.dev/api/embeddings and
 https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/text-embeddings-api
 """
@@ -10,7 +11,7 @@ from dataclasses import replace
 
 from llmtoken.extract import _texts
 from llmtoken.extract._api import Api, Json, Reply
-from llmtoken.extract._fields import integer, mapping, mappings, total
+from llmtoken.extract._fields import integer, mapping, mappings, text, total
 from llmtoken.extract._google import answer, model_in_path, usage_metadata
 from llmtoken.extract._usage import billable
 from llmtoken.inference import Prompt
@@ -29,6 +30,8 @@ def predicted(body: Json, reply: Reply) -> None:
         reply.usage = billable(**dict(zip(("input_tokens", "output_tokens"), sides, strict=True)))
         return
     predictions = mappings(body.get("predictions"))
+    if images := sum((text(one.get("mimeType")) or "").startswith("image/") for one in predictions):
+        reply.operation_name, reply.details["output_images"] = "image_generation", images
     counts = (mapping(mapping(one.get("embeddings")).get("statistics")).get("token_count") for one in predictions)
     reply.usage = billable(input_tokens=total(*map(integer, counts)))
 
@@ -40,8 +43,9 @@ def prompt(request: Json) -> Prompt | None:
 
 
 def instances(request: Json) -> Prompt | None:
-    """The texts to embed; images and other instances have none."""
-    return Prompt(texts=tuple(_texts.said(one.get("content")) for one in mappings(request.get("instances"))))
+    """The texts to embed. A picture's `prompt` isn't one, nor are other instances."""
+    texts = tuple(_texts.said(one["content"]) for one in mappings(request.get("instances")) if "content" in one)
+    return Prompt(texts=texts) if texts else None
 
 
 API = Api(
