@@ -71,6 +71,11 @@ def test_its_answer_has_the_tokens_under_the_id_that_it_is_asked_for_by(path: st
     assert (extraction.inference.response_id, extraction.inference.usage) == ("a", REPORTED)
 
 
+def test_a_usage_that_is_said_is_believed_whatever_the_status() -> None:
+    odd = {"id": "a", "status": "processing", "usage": CHAT_USAGE}
+    assert extract(exchange("/v1/chat/completions", CHAT, odd)).inference.usage == REPORTED
+
+
 def test_a_chat_that_failed_later_is_an_error() -> None:
     assert fetched("/api/paas/v4/async-result/a", {"id": "a", "task_status": "FAIL"}).inference.error_type == "error"
 

@@ -20,6 +20,10 @@ from llmtoken.extract._fields import integer, mapping, mappings, text
 from llmtoken.extract._usage import openai_usage
 from llmtoken.inference import Completion
 
+_WAITING = ("created", "queued", "pending", "processing", "in_progress")
+_FAILED = ("fail", "failed")
+"""Perplexity's and Zhipu's words, in lower case, for a chat that is answered later."""
+
 
 def whole(body: Json, reply: Reply) -> None:
     """Read a `chat.completion`."""
@@ -51,15 +55,11 @@ def _without_choices(body: Json, reply: Reply) -> None:
         reply.id = identity or reply.id
         return
     status = text(body.get("task_status")) or text(body.get("status")) or ""
-    reply.pending = status.lower() in _WAITING or body.keys() == {"request_id"}
+    reply.pending = not reply.usage.known and (status.lower() in _WAITING or body.keys() == {"request_id"})
     if status.lower() in _FAILED:
         reply.error_type = reply.error_type or "error"
     if code := integer(mapping(body.get("base_resp")).get("status_code")):
         reply.error_type = str(code)
-
-
-_WAITING = ("created", "queued", "pending", "processing", "in_progress")
-_FAILED = ("fail", "failed")
 
 
 def _is_call(function: Any) -> bool:

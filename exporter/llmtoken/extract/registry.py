@@ -284,10 +284,7 @@ def _choose(exchange: Exchange, request: Mapping[str, Any], reply: Mapping[str, 
     for said in itertools.chain((reply,), early):
         for api in routed or APIS:
             if api.looks_like(request, said):
-                return (
-                    api,
-                    "by the bodies, among those with this path" if routed else "by the bodies, whatever the path",
-                )
+                return api, f"by the bodies, {'among those with this path' if routed else 'whatever the path'}"
     if routed:
         return routed[0], "by method and path, the bodies being of none of those with this path"
     if generic.recognises(exchange.response):
