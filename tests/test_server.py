@@ -4,6 +4,7 @@ import gzip
 import json
 import re
 import socket
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -403,3 +404,18 @@ def test_a_client_that_leaves_before_the_answer_loses_nothing(collector: Collect
     with socket.create_connection(("127.0.0.1", port)) as connection:
         connection.sendall(head + body)
     wait_for(lambda: collector.client.get("/api/calls/left").status_code == 200)
+
+
+# ── In a process with others ────────────────────────────────────────────────────────────
+
+
+def test_its_first_requests_find_all_routes_made(collector: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While FastAPI makes one, it changes what the whole process does with warnings, also in other threads."""
+
+    def changed() -> None:
+        raise AssertionError("a request made a route")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(warnings, "catch_warnings", changed)
+        answers = [collector.client.get(path) for path in ("/", "/landing/icon.svg", "/health", "/api/calls/none")]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 404]
