@@ -13,7 +13,7 @@ import openai
 import pytest
 
 from llmtoken.count import encodings
-from llmtoken.stack.ports import Ports
+from support.ports import free_port
 
 CHAT = "demo-chat"
 HELLO: Any = [{"role": "user", "content": "Hello"}]
@@ -21,7 +21,7 @@ HELLO: Any = [{"role": "user", "content": "Hello"}]
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    port = Ports().claim("127.0.0.1", 0, owner="the test", option="")
+    port = free_port()
     command = [sys.executable, "-m", "llmtoken.demo_server", "--port", str(port)]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as server:
         address = f"http://127.0.0.1:{port}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from support import postgresql
 from support.collector import wait_for
 from support.databases import sql
 from support.needs import ROOT
+from support.ports import free_port
 
 TEXT = (ROOT / "docs" / "operations.md").read_text("utf-8")
 SECTION = TEXT.partition("## PostgreSQL and several collectors")[2].partition("\n## ")[0]
@@ -30,11 +30,6 @@ def commands(word: str) -> list[str]:
     found = [command for command in COMMANDS if word in command]
     assert found, f"the section has no {word}"
     return found
-
-
-def free_port() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return str(listener.getsockname()[1])
 
 
 @pytest.fixture
@@ -62,7 +57,7 @@ def test_the_database_is_made_and_shared_by_two_collectors_behind_one_address(
         clients = []
         for command in commands("llmtoken serve"):
             name, *words = shlex.split(command.replace('"$DATABASE"', shlex.quote(database)))
-            port = words[words.index("--port") + 1] = free_port()
+            port = words[words.index("--port") + 1] = str(free_port())
             variable, _, value = name.partition("=")
             process = stack.enter_context(subprocess.Popen(words, env=environment | {variable: value}))
             stack.callback(process.terminate)

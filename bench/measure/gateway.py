@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from measure.variants import Variant, install
-from support.traefik import Traefik, free_ports
+from support.ports import free_ports
+from support.traefik import Traefik
 
 SCHEDULED = 2
 """CPUCLOCK_SCHED of Linux: with a process's id it makes the clock of all CPU time that the process had."""

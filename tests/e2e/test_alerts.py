@@ -22,7 +22,8 @@ from support import alertmanager, model_server, prometheus
 from support.alertmanager import Told
 from support.model_server import ModelServer
 from support.needs import ROOT
-from support.prometheus import Prometheus, free_port, hasty, job
+from support.ports import free_port
+from support.prometheus import Prometheus, hasty, job
 from support.traefik import Traefik
 
 PACE = 60

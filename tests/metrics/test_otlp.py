@@ -1,7 +1,6 @@
 """The same metrics over OTLP: equal numbers, at once or as news, and nothing lost when nobody takes them."""
 
 import json
-import socket
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from support.calls import call, failed, streamed
 from support.collector import Collector, running, wait_for
 from support.counting import BEGAN, Counting
 from support.otlp import Receiver, Samples, receiving, samples
+from support.ports import free_port
 
 CALLS, CALLS_NAME = "llmtoken_requests_total", "llmtoken.requests"
 
@@ -144,8 +144,7 @@ def test_headers_and_compression_are_those_of_the_environment(
 def test_who_is_not_there_is_said_once_and_counted(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as nobody:
-        port = nobody.getsockname()[1]
+    port = free_port()
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{port}")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "0.1")
     metrics = Counting()

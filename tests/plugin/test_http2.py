@@ -13,8 +13,8 @@ import pytest
 from support.collector import wait_for
 from support.curl import H2C, TLS, Got, Transfer, fetch
 from support.differential import without_port
+from support.ports import free_ports
 from support.stage import Stage, theatre
-from support.traefik import free_ports
 from support.upstream import Script
 from support.wire import Head, Wire
 

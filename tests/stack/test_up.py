@@ -12,9 +12,9 @@ from pathlib import Path
 
 import httpx
 
-from llmtoken.stack.ports import Ports
 from support.collector import wait_for
 from support.needs import program
+from support.ports import free_port
 from support.up import command_line, shell, up
 
 CHAT = {"model": "demo-chat", "messages": [{"role": "user", "content": "Hello"}]}
@@ -97,7 +97,7 @@ def test_reports_of_the_last_calls_are_kept_when_everything_stops(tmp_path: Path
 
 
 def test_an_upstream_that_is_not_there_yet_is_told_and_served_once_it_is(tmp_path: Path) -> None:
-    port = Ports().claim("127.0.0.1", 0, owner="the upstream", option="")
+    port = free_port()
     upstream = f"http://127.0.0.1:{port}"
     with up(tmp_path, "--upstream", upstream) as stack:
         assert httpx.get(f"{stack.address('Traefik')}/v1/models").status_code == 502

@@ -20,7 +20,8 @@ import yaml
 
 from support.collector import wait_for
 from support.needs import ROOT, program
-from support.prometheus import free_port, hasty, serving
+from support.ports import free_port
+from support.prometheus import hasty, serving
 
 SHIPPED = ROOT / "prometheus" / "alertmanager.yml"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ import httpx
 
 from support.collector import wait_for
 from support.needs import program
+from support.ports import free_port
 
 
 @dataclass(frozen=True)
@@ -114,10 +114,3 @@ def _ready(client: httpx.Client) -> bool:
         return client.get("/-/ready").status_code == httpx.codes.OK
     except httpx.TransportError:
         return False
-
-
-def free_port() -> int:
-    """A port that nobody uses."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port

@@ -17,7 +17,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 import urllib.error
@@ -28,6 +27,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from support.needs import ROOT, program
+from support.ports import free_ports
 
 MODULE = "github.com/lemonit-eric-mao/llmtoken"
 PATIENCE = 30.0
@@ -267,14 +267,3 @@ def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
         old = result.get(key)
         result[key] = _merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
     return result
-
-
-def free_ports(count: int) -> list[int]:
-    """So many ports that nobody uses."""
-    # Held open together, so that they differ.
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    try:
-        return [s.getsockname()[1] for s in sockets]
-    finally:
-        for s in sockets:
-            s.close()
