@@ -34,9 +34,11 @@ up: $(VENV)/.up ## Run collector, Traefik and Prometheus: make up UPSTREAM=http:
 demo: $(VENV)/.up ## Send a few requests through everything, show what was counted, stop
 	@$(BIN)/llmtoken demo
 
+# A file at a time for each worker, the long ones first (tests/support/parallel.py). Hundreds of processes are started:
+# what Python compiled for one is kept for the next.
 .PHONY: test
-test: $(VENV)/.dev ## Run every test
-	@$(BIN)/pytest $(ARGS)
+test: $(VENV)/.dev ## Run every test, some at a time; one after the other: make test ARGS="-n 0"
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: bench
 bench: $(VENV)/.dev ## Measure, one benchmark after the other; or one: make bench BENCH=bench/overhead.py

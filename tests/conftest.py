@@ -9,6 +9,7 @@ a test prints; and all files named like logs that the processes of the tests hav
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
@@ -18,6 +19,11 @@ from llmtoken import audit
 from support import postgresql
 from support.canary import CANARY
 from support.databases import ENGINES
+from support.parallel import (  # noqa: F401 - hooks of pytest
+    pytest_collection_modifyitems,
+    pytest_runtest_protocol,
+    pytest_xdist_auto_num_workers,
+)
 
 _heard: list[str] = []
 
@@ -78,6 +84,14 @@ def migrated(server: postgresql.Server) -> str:
     return url
 
 
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same of SQLite."""
+    path = tmp_path_factory.mktemp("migrated") / "audit.db"
+    audit.open(str(path)).close()
+    return path
+
+
 @pytest.fixture(params=ENGINES)
 def engine(request: pytest.FixtureRequest) -> str:
     """Which engine the test runs on."""
@@ -104,7 +118,7 @@ def new_database(engine: str, tmp_path: Path, request: pytest.FixtureRequest) ->
 def database(engine: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
     """A database that nobody has used yet."""
     if engine == "sqlite":
-        yield str(tmp_path / "audit.db")
+        yield shutil.copyfile(request.getfixturevalue("migrated_file"), str(tmp_path / "audit.db"))
         return
     server = request.getfixturevalue("server")
     url = server.copy(request.getfixturevalue("migrated"))

@@ -294,6 +294,7 @@ def test_a_command_prunes_beside_the_collector(store: Audit, database: str) -> N
     assert_right(store, counted=51)
 
 
+@pytest.mark.alone
 def test_writers_go_on_while_it_deletes(store: Audit) -> None:
     for start in range(0, 6000, 500):
         store.write([old(f"r{n}", 40, response_body="x" * 5000) for n in range(start, start + 500)])

@@ -23,6 +23,8 @@ from e2e.sdk import KINDS, Kind
 from e2e.upstream import Reply
 from e2e.world import World, eventually, new_mark
 
+pytestmark = pytest.mark.alone  # each piece has to come before the next is sent
+
 PAUSE = 0.06
 """Seconds before each piece of the paced stream."""
 

@@ -79,6 +79,7 @@ def crowd(url: str, name: str, may_break: int = 0) -> tuple[float, list[float]]:
     return took, sorted(gaps)
 
 
+@pytest.mark.alone
 def test_a_thousand_slow_streams(stage: Stage) -> None:
     crowd(stage.traefik.plain_url, "warm-up", PLAIN_BREAKS)
     rounds = [

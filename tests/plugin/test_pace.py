@@ -249,6 +249,7 @@ def test_a_client_is_held_up_by_an_upstream_that_stops_reading(both: Routes) -> 
 # ── Chunk times ─────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.alone
 def test_events_are_as_late_as_without_the_plugin(both: Routes) -> None:
     """Medians of one run, the routes in turn. The bound is wide: `bench/ttfb.py` measures, this sees what is held."""
     count, pause = 12, 0.01
