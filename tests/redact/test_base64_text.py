@@ -24,7 +24,7 @@ def test_every_text_is_seen(said: str, urlsafe: bool, padded: bool, before: str)
     assert has_text(before + (token if padded else token.rstrip("=")))
 
 
-@pytest.mark.parametrize("end", ["\n", "\t", "\r\n"])
+@pytest.mark.parametrize("end", ["\n", "\t", "\f", "\r\n", "见", "\x00"])
 def test_a_text_is_seen_behind_an_escape_of_json(end: str) -> None:
     token = base64.b64encode(b"the password is swordfish, tell nobody").decode()
     assert has_text(json.dumps(end + token))

@@ -153,6 +153,14 @@ def test_a_stream_cut_within_its_last_event_is_searched_to_its_last_byte(cut: in
     assert KEY[20:40] not in stored(read(response_body=body, aborted="upstream", response_truncated=True))
 
 
+@pytest.mark.parametrize("before", ["密钥", "clé", "\f", "\x00"])
+@pytest.mark.parametrize("ascii_only", [True, False])
+def test_a_secret_is_found_right_behind_any_character(before: str, ascii_only: bool) -> None:
+    body = json.dumps({"messages": [{"role": "user", "content": before + KEY}]}, ensure_ascii=ascii_only)
+    kept = json.loads(read(SECRETS, request_body=body).record.request_body or "")
+    assert kept["messages"][0]["content"] == before + MARKER
+
+
 @pytest.mark.parametrize("before", ["see below:\n", "data:text/plain;base64,", ""])
 def test_a_file_in_base64_is_searched_wherever_it_stands(before: str) -> None:
     file = base64.b64encode(f"A file with {KEY} in it".encode()).decode()

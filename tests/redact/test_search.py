@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from llmtoken.errors import ConfigError
 from llmtoken.redact.rules import SETS
 from llmtoken.redact.search import MOST, Search, Unredactable
+from llmtoken.redact.views import unescaped
 from support.planted import SHAPES, pem
 
 SECRET = SHAPES["openai_key"][0]
@@ -117,15 +118,19 @@ def test_what_is_found_is_counted_once() -> None:
 # ── Quick knowledge ─────────────────────────────────────────────────────────────────────
 
 
+AROUND = st.sampled_from(["", "a\n", "\b", "\f", "\x00", 'b"', "\\c ", "%2F", "é", "密钥", "\u2028", "😀"])
+
+
 @settings(deadline=None)
-@given(st.sampled_from(sorted(SHAPES)), st.integers(0, 3), st.sampled_from(["", "a\n", 'b"', "\\c ", "%2F"]))
-def test_what_may_find_nothing_has_nothing(rule: str, levels: int, before: str) -> None:
+@given(st.sampled_from(sorted(SHAPES)), st.integers(0, 3), AROUND, AROUND, st.booleans())
+def test_what_may_find_nothing_has_nothing(rule: str, levels: int, before: str, behind: str, ascii_only: bool) -> None:
     for secret in SHAPES[rule]:
-        text = f"{before}{secret}"
+        text = whole = f"{before}{secret}{behind}"
         for _ in range(levels):
-            text = json.dumps(text)
-        if ALL.find(f"{before}{secret}".encode()):
+            text = json.dumps(text, ensure_ascii=ascii_only)
+        if ALL.find(whole.encode()):
             assert ALL.may_find(text.encode())
+            assert ALL.find(unescaped(text.encode()))
 
 
 def test_plain_prose_is_known_to_be_clean_at_once() -> None:

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from string import ascii_lowercase, ascii_uppercase, digits
 
+from llmtoken.redact.views import ONE_CHARACTER
+
 CHARACTERS = "A-Za-z0-9+/_-"
 """Of base64, the usual one and the one for URLs."""
 
@@ -58,7 +60,7 @@ def _four(begin: tuple[str, ...]) -> str:
 
 
 TEXT = (
-    rf"(?:^|[^{CHARACTERS}]|\\[nrt])"  # an escape of JSON's is no part of it
+    rf"(?:^|[^{CHARACTERS}]|{ONE_CHARACTER})"
     rf"{_four(_FOLLOWS['ascii'])}(?:{_four(tuple(_FOLLOWS))}){{{LEAST // 4 - 1}}}"
 )
 """A pattern of whatever a `TOKEN` with text in it is in, escaped or not; of other tokens, one in thousands has it."""

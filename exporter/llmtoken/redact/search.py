@@ -18,7 +18,7 @@ import re2
 from llmtoken.errors import ConfigError
 from llmtoken.redact import base64_text
 from llmtoken.redact.rules import RULES, SETS, Rule
-from llmtoken.redact.views import Span, unescaped, unescaped_view
+from llmtoken.redact.views import ONE_CHARACTER, Span, unescaped, unescaped_view
 
 MOST = 20_000
 """Findings in one text; where there are more, something else is wrong with it."""
@@ -235,7 +235,7 @@ def _decoded(body: bytes) -> bytes | None:
 
 def _hint(rule: Rule) -> str:
     r"""What a text has in which the rule finds something, JSON's escapes and all: `\n` is no part of a word there."""
-    return rule.hint or rule.pattern.replace(r"\b", r"(?:\b|\\[nrt])")
+    return rule.hint or rule.pattern.replace(r"\b", rf"(?:\b|{ONE_CHARACTER})")
 
 
 def _options() -> re2.Options:

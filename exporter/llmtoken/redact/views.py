@@ -14,9 +14,12 @@ from dataclasses import dataclass
 Span = tuple[int, int]
 
 _PERCENT = rb"%(0[9AaDd]|[2-9a-fA-F][0-9a-fA-F])"
-_ESCAPE = re.compile(rb'\\+(?:u([0-9a-fA-F]{4})|([nrt/"]))?|' + _PERCENT)
+_ESCAPE = re.compile(rb'\\+(?:u([0-9a-fA-F]{4})|([bfnrt/"]))?|' + _PERCENT)
 _CODE = re.compile(rb"\\u([0-9a-fA-F]{4})|" + _PERCENT)
-_PLAIN = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"/": b"/", b'"': b'"'}
+_PLAIN = {b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"/": b"/", b'"': b'"'}
+
+ONE_CHARACTER = r"\\(?:[bfnrt]|u[0-9A-Fa-f]{4})"
+"""A pattern of JSON's escapes that end with what looks like the beginning of a word, and isn't."""
 
 
 @dataclass(frozen=True, slots=True)
