@@ -7,6 +7,8 @@ import socket
 import types
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Thread
+from types import SimpleNamespace
 from typing import Any, NoReturn
 
 import pytest
@@ -64,16 +66,29 @@ def test_nothing_is_downloaded(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
-    encodings._load.cache_clear()
+    monkeypatch.setattr(encodings, "_loaded", {})
+    encodings._ranks.cache_clear()
     assert encodings.load("cl100k_base").encode_ordinary("hello world") == [15339, 1917]
     assert encodings.load("o200k_base").encode_ordinary("hello world") == [24912, 2375]
 
 
-def test_threads_share_one_encoding() -> None:
-    encodings._load.cache_clear()
+def test_an_encoding_is_built_once_however_many_ask_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encodings, "_loaded", {})
     with ThreadPoolExecutor(8) as threads:
         loaded = list(threads.map(lambda _: encodings.load("cl100k_base"), range(8)))
     assert all(one is loaded[0] for one in loaded)
+
+
+def test_threads_have_encodings_of_their_own_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encodings, "_loaded", {})
+    monkeypatch.setattr(encodings, "build", lambda name: SimpleNamespace(encode_ordinary=lambda text: (name, text)))
+    encode = encodings.encoder("o200k_base")
+    assert encodings.encoder("o200k_base") is encode  # what was counted by it is remembered for all threads
+    for known in (1, 2, 3, 4, 4):
+        thread = Thread(target=encode, args=["hello"])
+        thread.start()
+        thread.join()
+        assert len(encodings._loaded) == known
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from llmtoken.count import completion, prompt
 from llmtoken.count.calibration import Calibration, Comparison
 from llmtoken.count.correction import Side
-from llmtoken.count.encodings import encoding_name, has_encoding, load
+from llmtoken.count.encodings import encoder, encoding_name, has_encoding
 from llmtoken.count.families import family_of
 from llmtoken.count.prompt import Parts
 from llmtoken.count.remembered import Remembered
@@ -106,7 +106,7 @@ class Sides:
         own = tokenizers.encoder(inference.response_model) or tokenizers.encoder(inference.request_model)
         nearest = encoding_name(self.model)
         self.encoding = "its own" if own else nearest
-        self._tokenizer = Tokenizer(own or load(nearest).encode_ordinary, remembered)
+        self._tokenizer = Tokenizer(own or encoder(nearest), remembered)
         self.ratio = 1.0 if own else self.family.ratio
         """Tokens of the model for each of the tokenizer's."""
         openai = self.provider in ("openai", "azure.ai.openai") or has_encoding(self.model)

@@ -12,10 +12,10 @@ left out because text that looks like one is counted as text.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from functools import cache, lru_cache
+from collections.abc import Callable, Iterator
+from functools import cache, lru_cache, partial
 from importlib.resources import files
-from itertools import accumulate, pairwise
+from itertools import accumulate, count, pairwise
 from typing import Literal
 
 import zstandard
@@ -43,7 +43,22 @@ SHA256: dict[EncodingName, str] = {
 }
 """The hashes of the official `.tiktoken` files, as `tiktoken_ext.openai_public` states them."""
 
+LANES = 4
+"""Encodings of a name at most; each takes memory."""
+
 _loading = threading.Lock()
+_loaded: dict[tuple[EncodingName, int], Encoding] = {}
+_lanes = count()
+
+
+class _Lane(threading.local):
+    """Which encoding a thread has: the first thread the first one, and so on."""
+
+    def __init__(self) -> None:
+        self.number = next(_lanes) % LANES
+
+
+_lane = _Lane()
 
 
 def encoding_name(model: str | None) -> EncodingName:
@@ -71,16 +86,38 @@ def _known(model: str | None) -> str | None:
         return None
 
 
-def load(name: EncodingName) -> Encoding:
-    """The encoding, built at its first use (a few tenths of a second), then shared by all threads."""
-    with _loading:
-        return _load(name)
+def load(name: EncodingName, lane: int = 0) -> Encoding:
+    """The encoding, built at its first use (a few tenths of a second); for any thread, but see `encoder`."""
+    encoding = _loaded.get((name, lane))
+    if encoding is None:
+        with _loading:
+            encoding = _loaded.get((name, lane)) or build(name)
+            _loaded[name, lane] = encoding
+    return encoding
 
 
 @cache
-def _load(name: EncodingName) -> Encoding:
-    ranks = {token: rank for rank, token in enumerate(tokens(name))}
-    return Encoding(name, pat_str=PATTERNS[name], mergeable_ranks=ranks, special_tokens={})
+def encoder(name: EncodingName) -> Callable[[str], list[int]]:
+    """What turns text into tokens, each thread by an encoding of its own as long as there are `LANES`.
+
+    Threads that share one are slowed down by each other: tiktoken's matcher has a pool whose owner and locks all of
+    them ask at each word (docs/adr/counting.md).
+    """
+    return partial(_encode, name)
+
+
+def _encode(name: EncodingName, text: str) -> list[int]:
+    return load(name, _lane.number).encode_ordinary(text)
+
+
+def build(name: EncodingName) -> Encoding:
+    """A new one: 40 MB of its own."""
+    return Encoding(name, pat_str=PATTERNS[name], mergeable_ranks=_ranks(name), special_tokens={})
+
+
+@cache
+def _ranks(name: EncodingName) -> dict[bytes, int]:
+    return {token: rank for rank, token in enumerate(tokens(name))}
 
 
 def pack(ordered: list[bytes]) -> bytes:
