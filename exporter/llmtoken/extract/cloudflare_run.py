@@ -9,7 +9,8 @@ https://developers.cloudflare.com/workers-ai/models
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any
 from urllib.parse import unquote
 
@@ -49,7 +50,7 @@ def whole(body: Json, reply: Reply) -> None:
 
 def streamed(events: tuple[Event, ...], reply: Reply) -> None:
     """Fold the pieces; the usage comes behind them."""
-    if family := _family_of(events):
+    if family := _family_among(mapping(event.data) for event in events):
         family.streamed(events, reply)
         return
     telling: Json = {}
@@ -75,8 +76,8 @@ def _family(value: Json) -> Api | None:
     return openai_chat.API if "choices" in value else None
 
 
-def _family_of(events: tuple[Event, ...]) -> Api | None:
-    return next((found for event in events[:2] if (found := _family(mapping(event.data)))), None)
+def _family_among(values: Iterable[Json]) -> Api | None:
+    return next((found for value in islice(values, 2) if (found := _family(value))), None)
 
 
 def _pieces(events: tuple[Event, ...]) -> Iterator[str]:
@@ -94,7 +95,7 @@ def completion(body: Body) -> Completion | None:
     """The text and the tool calls, where it is an answer."""
     values: list[Any] = [mapping(body.json).get("result")] if body.framing == "json" else [e.data for e in body.events]
     parts = list(map(mapping, values))
-    if family := next((found for part in parts[:2] if (found := _family(part))), None):
+    if family := _family_among(parts):
         unwrapped = Body(framing="json", json=parts[0]) if body.framing == "json" else body
         return family.completion(unwrapped)
     choices, answers = _texts.Choices(), body.is_stream

@@ -8,6 +8,7 @@ Must not know rules, nor what is in the text.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from string import ascii_lowercase, ascii_uppercase, digits
 
 from llmtoken.redact.views import ONE_CHARACTER
@@ -30,25 +31,23 @@ _FOLLOWS = {"ascii": ("ascii", "lead"), "lead": ("continuation",), "continuation
 _UPPER_BITS = {"ascii": (0b00, 0b01), "lead": (0b11,), "continuation": (0b10,)}
 
 
-def _class(values: set[int]) -> str:
-    return f"[{''.join(_VALUES[value] for value in sorted(values))}]"
+def _class(fits: Callable[[int], bool]) -> str:
+    return f"[{''.join(character for value, character in enumerate(_VALUES) if fits(value))}]"
 
 
 def _first(kind: str) -> str:
     """A character with the upper six bits of a byte; those of control characters are none of a text."""
-    return _class(
-        {value for value in range(len(_VALUES)) if value >> 4 in _UPPER_BITS[kind] and value not in (0, 1, 4, 5, 6, 7)}
-    )
+    return _class(lambda value: value >> 4 in _UPPER_BITS[kind] and value not in (0, 1, 4, 5, 6, 7))
 
 
 def _second(kind: str) -> str:
     """A character with the upper four bits of the second byte at its end; 0001 is a control character."""
-    return _class({value for value in range(len(_VALUES)) if value >> 2 & 3 in _UPPER_BITS[kind] and value & 15 != 1})
+    return _class(lambda value: value >> 2 & 3 in _UPPER_BITS[kind] and value & 15 != 1)
 
 
 def _third(kinds: tuple[str, ...]) -> str:
     """A character with the upper two bits of the third byte at its end."""
-    return _class({value for value in range(len(_VALUES)) if any(value & 3 in _UPPER_BITS[kind] for kind in kinds)})
+    return _class(lambda value: any(value & 3 in _UPPER_BITS[kind] for kind in kinds))
 
 
 def _four(begin: tuple[str, ...]) -> str:

@@ -112,10 +112,7 @@ class Redactor:
         for one in texts:
             said += one.said
             together += one.together
-        # One look at everything where it will do: each lets go of the interpreter's lock, and gets it back late.
-        if not self._search.may_find(_apart([*said, *together])):
-            return True
-        return not self._search.may_find(_apart(said)) and not self._search.may_find(_apart(together), files=False)
+        return not self._search.may_find(_apart(said), _apart(together))
 
     # ── Bodies ──────────────────────────────────────────────────────────────────────────
 

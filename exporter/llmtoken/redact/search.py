@@ -90,15 +90,19 @@ class Search:
         self._hints.Compile()
         self._all_escapes = bool(patterns)
 
-    def may_find(self, text: bytes, *, files: bool = True) -> bool:
-        """Whether `redact` might change a text: false is certain, and cheap to know.
+    def may_find(self, text: bytes, together: bytes = b"") -> bool:
+        """Whether `redact` might change a text, or what belongs `together` in it: false is certain, and cheap to know.
 
-        Without `files` nobody cares whether there is a text in base64: of what was put together, most looks like it.
+        Nobody cares whether there is base64 in the latter: of what was put together, most looks like it.
         """
-        if self._all_escapes and b"\\" in text:
+        # One look at both: each lets go of the interpreter's lock, and gets it back late.
+        whole = text + b"\n\n" + together if together else text
+        if self._all_escapes and b"\\" in whole:
             return True
-        hints = self._hints.Match(text)
-        return bool(hints) and (files or hints != [len(self.rules)])
+        hints = self._hints.Match(whole)
+        if together and hints == [len(self.rules)]:
+            hints = self._hints.Match(text)
+        return bool(hints)
 
     def find(self, text: bytes) -> list[Found]:
         """Everything that is found in a text, in order; what is within another finding isn't told."""
