@@ -15,7 +15,7 @@ from llmtoken.audit import Filter
 from llmtoken.cli import app
 from llmtoken.cli.filters import OPTIONS
 from llmtoken.errors import ConfigError, QueryError
-from support.collector import wait_for
+from support.interrupted import interrupted
 from support.records import record
 from support.terminal import needs_terminal, shown_on_a_terminal
 
@@ -101,17 +101,11 @@ def test_an_interrupted_export_goes_on_with_nothing_twice_and_nothing_missing(tm
         store.write([record(f"r{n}", response_body="x" * 20_000) for n in range(3000)])
     for attempt in range(5):
         target, notes = tmp_path / f"{attempt}.jsonl", tmp_path / f"{attempt}.jsonl.part.json"
-        command = [sys.executable, "-m", "llmtoken", "audit", "export", str(target), "--database", path, "--bodies"]
-        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-            try:
-                wait_for(notes.exists)
-                process.send_signal(how)
-                _, said = process.communicate()
-            finally:
-                process.kill()
+        command = ("audit", "export", str(target), "--database", path, "--bodies")
+        code, said = interrupted(*command, once=notes.exists, how=how)
         if not target.exists():
             break  # otherwise it was done before it got the signal, on a busy machine
-    assert process.returncode != 0
+    assert code != 0
     if how == signal.SIGINT:
         assert f"Interrupted. Go on with: llmtoken audit export {target} --resume" in said
     assert isinstance(export(str(target), "--resume", "--format", "csv", "--database", path).exception, ConfigError)

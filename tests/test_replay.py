@@ -22,7 +22,7 @@ from llmtoken.errors import ReplayError, Unauthorized
 from llmtoken.reading import read
 from llmtoken.replay import Summary, destination, open_source, replay
 from support import collector, recordings
-from support.collector import wait_for
+from support.interrupted import interrupted
 from support.needs import corpus
 from support.terminal import needs_terminal, shown_on_a_terminal
 
@@ -135,18 +135,15 @@ def test_a_replay_that_was_broken_off_goes_on_without_counting_twice(tmp_path: P
     file = lines(tmp_path / "a", *(exchange(f"e-{number}") for number in range(5_000)))
     for attempt in range(5):
         database = tmp_path / f"{attempt}.db"
-        command = [sys.executable, "-m", "llmtoken", "replay", file, "--to", database]
-        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-            try:
-                wait_for(lambda at=database: at.exists() and _rows_of(at) > 0)
-                process.send_signal(how)
-                _, told = process.communicate()
-            finally:
-                process.kill()
-        if process.returncode != 0:
+        code, told = interrupted(
+            *("replay", file, "--to", str(database)),
+            once=lambda at=database: at.exists() and _rows_of(at) > 0,  # type: ignore[misc]
+            how=how,
+        )
+        if code != 0:
             break  # otherwise it was through before it got the signal, on a busy machine
     if how == signal.SIGINT:
-        assert process.returncode == 130
+        assert code == 130
         assert told == "Interrupted. Run it again to go on: nothing is counted twice.\n"
     before = _rows_of(database)
     assert 0 < before < 5_000
