@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import pytest
 
 from support.collector import wait_for
-from support.differential import Seen, dissect, without_port
+from support.differential import Seen, dissect, plainly, without_port
 from support.stage import SetStage, Stage, request, theatre
 from support.wire import Head, Wire
 
@@ -174,9 +174,8 @@ def play(stage: Stage, url: str, path: str, name: str) -> Seen:
 
 @pytest.mark.parametrize("name", CASES)
 def test_both_sides_see_the_same_as_without_the_plugin(stage: Stage, name: str) -> None:
-    plain = play(stage, stage.traefik.plain_url, "/compared", name)
     tapped = play(stage, stage.traefik.url, "/compared", name)
-    assert tapped == plain
+    assert plainly(lambda: play(stage, stage.traefik.plain_url, "/compared", name), tapped) == tapped
     case = CASES[name]
     assert case.body in tapped.client
     assert tapped.upstream[1::2] == [case.received] * (len(tapped.upstream) // 2)

@@ -214,13 +214,21 @@ REQUESTS = {
 }
 
 REFUSED = {"a chunk without a size", "a chunk that is longer than it says"}
-"""By Traefik, in words that the plugin frames otherwise: see `test_an_error_of_traefiks_own`."""
+"""By Traefik, in words that the plugin frames otherwise: see `test_an_error_of_traefiks_own`.
+
+Whether the upstream sees the head of such a request is luck, with the plugin and without: a busy Traefik sends it on
+when it hasn't seen a byte of the body for 0.2 s. It never sees a whole one.
+"""
 
 
 @pytest.mark.parametrize("name", REQUESTS)
 def test_a_request(both: Routes, name: str) -> None:
     def scene(notes: Notes) -> Scene:
         def upstream(wire: Wire, head: Head) -> None:
+            if name in REFUSED:
+                notes.clear()
+                assert not wire.read_rest().endswith(b"0\r\n\r\n")
+                return
             if head.headers.get("transfer-encoding") == "chunked":
                 body = b""
                 while chunk := wire.read_chunk():
