@@ -10,6 +10,7 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -58,11 +59,13 @@ def exchange(row: Row) -> Report:
     """A recorded HTTP exchange: request line, a few headers, status, both bodies, the host as `provider`.
 
     Recordings have no clock: the duration is 0, so nobody can take it for a speed, and the
-    exchange counts as of now.
+    exchange counts as of now. That is said here, where one comes after the other: by it a reply
+    is told from its fetch, and batches are read beside one another.
     """
     return from_fields(
         {
             "version": 1,
+            "timestamp": datetime.now(UTC).isoformat(),
             "elapsed_time": 0.0,
             "request_id": row["id"],
             "host": row["provider"],
