@@ -59,11 +59,17 @@ def test_metrics_outside_the_wrapper_are_carried_in() -> None:
     assert only(message(json.dumps(wrapped).encode())).data == {"a": 1, "amazon-bedrock-invocationMetrics": {"n": 2}}
 
 
-@pytest.mark.parametrize("inner", ["not base64 at all!", base64.b64encode(b"not json").decode(), "é"])
+@pytest.mark.parametrize("inner", ["not base64 at all!", base64.b64encode(b'{"a": ').decode(), "é"])
 def test_a_wrapper_that_can_not_be_taken_off_stays_and_is_noted(inner: str) -> None:
     frames = read(message(json.dumps({"bytes": inner}).encode()))
     assert frames.events[0].data == {"bytes": inner}
     assert frames.problems == ("stream_json",)
+
+
+def test_a_text_in_the_wrapper_stays_in_it_as_agents_write_it() -> None:
+    wrapped = {"bytes": base64.b64encode(b"Hello").decode()}
+    frames = read(message(json.dumps(wrapped).encode()))
+    assert (frames.events[0].data, frames.problems) == (wrapped, ())
 
 
 @pytest.mark.parametrize(

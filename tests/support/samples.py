@@ -65,6 +65,7 @@ WATSONX = {
     "generated_token_count": 3,
     "stop_reason": "eos_token",
 }
+AGENT_EVENT = {"content": {"parts": [{"text": "Hello"}], "role": "model"}, "invocationId": "e", "author": "a"}
 RUN = {"id": "run", "object": "thread.run", "model": "m", "status": "completed", "usage": OPENAI}
 
 SAMPLES = [
@@ -426,6 +427,33 @@ SAMPLES = [
         {"results": [{"batch_result": {"response": {"chat_get_completion": {"id": "c", "usage": OPENAI}}}}]},
         10,
         method="GET",
+    ),
+    Sample(
+        "google.adk",
+        "/run_sse",
+        {"appName": "a", "userId": "u", "sessionId": "s", "newMessage": {"parts": [{"text": "Hi"}]}},
+        [
+            {**AGENT_EVENT, "usageMetadata": {**GOOGLE, "candidatesTokenCount": 1}, "partial": True},
+            {**AGENT_EVENT, "usageMetadata": GOOGLE},
+        ],
+        10,
+    ),
+    Sample(
+        "google.adk",
+        "/v1/projects/p/locations/l/reasoningEngines/1:streamQuery",
+        {"class_method": "stream_query", "input": {"message": "Hi"}},
+        ndjson(
+            [
+                {
+                    "content": {"parts": [{"text": "Hello"}]},
+                    "usage_metadata": {"prompt_token_count": part, "candidates_token_count": 1},
+                    "invocation_id": "e",
+                    "author": "a",
+                }
+                for part in (3, 5)
+            ]
+        ),
+        10,
     ),
     Sample(
         "hugging_face.generate",

@@ -23,6 +23,7 @@ from llmtoken.exchange import Event
 _PRELUDE = struct.Struct(">III")
 _CHECKSUM = struct.Struct(">I")
 _LEAST = _PRELUDE.size + _CHECKSUM.size
+_BEGINS_JSON = (b"{", b"[")
 _METRICS = "amazon-bedrock-invocationMetrics"
 
 _WIDTHS = {0: 0, 1: 0, 2: 1, 3: 2, 4: 4, 5: 8, 8: 8, 9: 16}
@@ -82,7 +83,7 @@ def _value(payload: bytes, headers: dict[str, str], problems: set[str]) -> Any:
     try:
         value = values.parse(payload)
     except ValueError:
-        if payload.lstrip()[:1] in (b"{", b"["):
+        if payload.lstrip()[:1] in _BEGINS_JSON:
             problems.add("stream_json")
         return payload.decode("utf-8", "replace")
     if isinstance(value, dict) and isinstance(value.get("bytes"), str):
@@ -91,11 +92,14 @@ def _value(payload: bytes, headers: dict[str, str], problems: set[str]) -> Any:
 
 
 def _unwrapped(wrapper: dict[str, Any], problems: set[str]) -> Any:
-    """The JSON inside Bedrock's `{"bytes": …}`; metrics that stand outside are carried in."""
+    """The JSON inside Bedrock's `{"bytes": …}`; metrics that stand outside are carried in. An agent's text stays."""
+    inside = b""
     try:
-        value = values.parse(base64.b64decode(wrapper["bytes"]))
+        inside = base64.b64decode(wrapper["bytes"])
+        value = values.parse(inside)
     except (binascii.Error, ValueError):
-        problems.add("stream_json")
+        if not inside or inside.lstrip()[:1] in _BEGINS_JSON:
+            problems.add("stream_json")
         return wrapper
     if isinstance(value, dict) and _METRICS in wrapper:
         value.setdefault(_METRICS, wrapper[_METRICS])

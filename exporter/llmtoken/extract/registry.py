@@ -26,6 +26,7 @@ from llmtoken.extract import (
     anthropic_batches,
     anthropic_complete,
     anthropic_messages,
+    bedrock_agents,
     bedrock_converse,
     bedrock_invoke,
     cloudflare_run,
@@ -40,6 +41,7 @@ from llmtoken.extract import (
     gemini_generate_content,
     gemini_interactions,
     generic,
+    google_adk,
     hugging_face_tgi,
     llama_cpp_completion,
     lm_studio_chat,
@@ -75,6 +77,7 @@ APIS: tuple[Api, ...] = (
     openai_completions.API,
     openai_embeddings.API,
     anthropic_messages.API,
+    google_adk.API,
     gemini_generate_content.API,
     gemini_generate_content.STREAM,
     bedrock_converse.API,
@@ -128,6 +131,9 @@ APIS: tuple[Api, ...] = (
     sglang_generate.API,
     lm_studio_chat.API,
     cloudflare_run.API,
+    bedrock_agents.API,
+    bedrock_agents.GENERATE,
+    bedrock_agents.RETRIEVE,
 )
 """Every API we read. Where several share a path, `looks_like` decides; where none does, the first one is taken."""
 
