@@ -456,6 +456,30 @@ SAMPLES = [
         10,
     ),
     Sample(
+        "triton.generate",
+        "/v2/models/m/generate",
+        {"text_input": "Hi"},
+        {"model_name": "m", "text_output": "Hello", "num_input_tokens": 7, "num_output_tokens": 3},
+        10,
+    ),
+    Sample(
+        "triton.generate",
+        "/v2/models/m/versions/1/generate_stream",
+        {"text_input": "Hi"},
+        [
+            {"model_name": "m", "text_output": "Hel", "num_input_tokens": 7, "num_output_tokens": 2},
+            {"model_name": "m", "text_output": "lo", "num_input_tokens": 7, "num_output_tokens": [1]},
+        ],
+        10,
+    ),
+    Sample(
+        "triton.infer",
+        "/v2/models/m/infer",
+        {"inputs": [{"name": "text_input", "datatype": "BYTES", "shape": [1], "data": ["Hi"]}]},
+        {"model_name": "m", "outputs": [{"name": "text_output", "datatype": "BYTES", "data": ["Hello"]}]},
+        by_shape=False,
+    ),
+    Sample(
         "hugging_face.generate",
         "/generate",
         {"inputs": "Hi"},

@@ -60,6 +60,7 @@ from llmtoken.extract import (
     openai_stored,
     replicate_predictions,
     sglang_generate,
+    triton_generate,
     uncounted,
     watsonx,
 )
@@ -90,6 +91,8 @@ APIS: tuple[Api, ...] = (
     openai_stored.RESPONSE,
     openai_stored.CHAT,
     openai_stored.COMPACT,
+    triton_generate.API,
+    triton_generate.INFER,
     *uncounted.OTHER,
     *uncounted.COUNT_TOKENS,
     *uncounted.PAGES,
