@@ -66,6 +66,14 @@ WATSONX = {
     "stop_reason": "eos_token",
 }
 AGENT_EVENT = {"content": {"parts": [{"text": "Hello"}], "role": "model"}, "invocationId": "e", "author": "a"}
+OCI = {"promptTokens": 7, "completionTokens": 3, "totalTokens": 10}
+OCI_ASK = {
+    "servingMode": {"servingType": "ON_DEMAND", "modelId": "o"},
+    "chatRequest": {
+        "apiFormat": "GENERIC",
+        "messages": [{"role": "USER", "content": [{"type": "TEXT", "text": "Hi"}]}],
+    },
+}
 RUN = {"id": "run", "object": "thread.run", "model": "m", "status": "completed", "usage": OPENAI}
 
 SAMPLES = [
@@ -477,6 +485,41 @@ SAMPLES = [
         "/v2/models/m/infer",
         {"inputs": [{"name": "text_input", "datatype": "BYTES", "shape": [1], "data": ["Hi"]}]},
         {"model_name": "m", "outputs": [{"name": "text_output", "datatype": "BYTES", "data": ["Hello"]}]},
+        by_shape=False,
+    ),
+    Sample(
+        "oci.chat",
+        "/20231130/actions/chat",
+        OCI_ASK,
+        {
+            "modelId": "o",
+            "chatResponse": {
+                "apiFormat": "GENERIC",
+                "choices": [{"message": {"content": [{"type": "TEXT", "text": "Hello"}]}, "finishReason": "stop"}],
+                "usage": OCI,
+            },
+        },
+        10,
+    ),
+    Sample(
+        "oci.chat",
+        "/20231130/actions/chat",
+        OCI_ASK,
+        [{"message": {"content": [{"text": "Hello"}]}}, {"finishReason": "stop"}, {"usage": OCI, "pad": "aa"}],
+        10,
+    ),
+    Sample(
+        "oci.generateText",
+        "/20231130/actions/generateText",
+        {"servingMode": {"modelId": "o"}, "inferenceRequest": {"runtimeType": "COHERE", "prompt": "Hi"}},
+        {"modelId": "o", "inferenceResponse": {"generatedTexts": [{"text": "Hello", "finishReason": "COMPLETE"}]}},
+    ),
+    Sample(
+        "oci.embedText",
+        "/20231130/actions/embedText",
+        {"servingMode": {"modelId": "o"}, "inputs": ["Hi"]},
+        {"id": "e", "embeddings": [[0.1]], "modelId": "o", "usage": {"promptTokens": 10, "totalTokens": 10}},
+        10,
         by_shape=False,
     ),
     Sample(

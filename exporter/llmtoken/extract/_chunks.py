@@ -81,6 +81,11 @@ def fold(events: tuple[Event, ...], reply: Reply, output: Callable[[int, Json], 
     reply.usage = openai_usage(usage, reply.model)
 
 
+def reworded(events: Iterable[Event], say: Callable[[Any], Any]) -> tuple[Event, ...]:
+    """The events with their data as `say` says it, for APIs that are another one in a wrapping or spelling."""
+    return tuple(Event(say(event.data), event.name, event.end) for event in events)
+
+
 _OPEN, _CLOSE = "<think>", "</think>"
 
 

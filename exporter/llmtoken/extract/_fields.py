@@ -6,6 +6,7 @@ and never as 0. Must not know any API.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -13,6 +14,8 @@ LARGEST = 2**53
 """No count of tokens is larger; beyond it a number is damage, and SQL and JSON lose digits."""
 
 _NOTHING: Mapping[str, Any] = {}
+
+_NEXT_WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
 def integer(value: Any) -> int | None:
@@ -74,3 +77,12 @@ def total(*counts: int | None) -> int | None:
     """The sum of what is known; `None` when nothing is."""
     known = [count for count in counts if count is not None]
     return sum(known) if known else None
+
+
+def underscored(value: Any, depth: int = 6) -> Any:
+    """A value with the names of its objects in OpenAI's spelling: `promptTokens`, `PromptTokens` → `prompt_tokens`."""
+    if type(value) is list:
+        return [underscored(item, depth) for item in value]
+    if type(value) is dict and depth:
+        return {_NEXT_WORD.sub("_", name).lower(): underscored(item, depth - 1) for name, item in value.items()}
+    return value

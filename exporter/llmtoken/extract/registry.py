@@ -46,6 +46,7 @@ from llmtoken.extract import (
     llama_cpp_completion,
     lm_studio_chat,
     mistral_conversations,
+    oci_chat,
     ollama_chat,
     ollama_embed,
     ollama_generate,
@@ -137,6 +138,10 @@ APIS: tuple[Api, ...] = (
     bedrock_agents.API,
     bedrock_agents.GENERATE,
     bedrock_agents.RETRIEVE,
+    oci_chat.API,
+    oci_chat.GENERATE,
+    oci_chat.EMBED,
+    oci_chat.RERANK,
 )
 """Every API we read. Where several share a path, `looks_like` decides; where none does, the first one is taken."""
 
