@@ -74,6 +74,12 @@ OCI_ASK = {
         "messages": [{"role": "USER", "content": [{"type": "TEXT", "text": "Hi"}]}],
     },
 }
+YANDEX_ASK = {"modelUri": "gpt://folder/yandexgpt/latest", "messages": [{"role": "user", "text": "Hi"}]}
+YANDEX = {
+    "alternatives": [{"message": {"role": "assistant", "text": "Hello"}, "status": "ALTERNATIVE_STATUS_FINAL"}],
+    "usage": {"inputTextTokens": "7", "completionTokens": "3", "totalTokens": "10"},
+    "modelVersion": "1",
+}
 RUN = {"id": "run", "object": "thread.run", "model": "m", "status": "completed", "usage": OPENAI}
 
 SAMPLES = [
@@ -519,6 +525,38 @@ SAMPLES = [
         "/20231130/actions/embedText",
         {"servingMode": {"modelId": "o"}, "inputs": ["Hi"]},
         {"id": "e", "embeddings": [[0.1]], "modelId": "o", "usage": {"promptTokens": 10, "totalTokens": 10}},
+        10,
+        by_shape=False,
+    ),
+    Sample(
+        "yandex.completion",
+        "/foundationModels/v1/completion",
+        YANDEX_ASK,
+        {"result": YANDEX},
+        10,
+    ),
+    Sample(
+        "yandex.completion",
+        "/foundationModels/v1/completion",
+        YANDEX_ASK,
+        ndjson(
+            [
+                {
+                    "result": {
+                        **YANDEX,
+                        "alternatives": [{"message": {"text": "H"}, "status": "ALTERNATIVE_STATUS_PARTIAL"}],
+                    }
+                },
+                {"result": YANDEX},
+            ]
+        ),
+        10,
+    ),
+    Sample(
+        "yandex.embeddings",
+        "/foundationModels/v1/textEmbedding",
+        {"modelUri": "emb://folder/doc/latest", "text": "Hi"},
+        {"embedding": [0.1], "numTokens": "10", "modelVersion": "1"},
         10,
         by_shape=False,
     ),

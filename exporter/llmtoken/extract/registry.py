@@ -64,6 +64,7 @@ from llmtoken.extract import (
     triton_generate,
     uncounted,
     watsonx,
+    yandex_completion,
 )
 from llmtoken.extract._api import Api, Reply
 from llmtoken.extract._errors import FAILED, error_type
@@ -80,6 +81,7 @@ APIS: tuple[Api, ...] = (
     openai_embeddings.API,
     anthropic_messages.API,
     google_adk.API,
+    yandex_completion.API,
     gemini_generate_content.API,
     gemini_generate_content.STREAM,
     bedrock_converse.API,
@@ -125,6 +127,7 @@ APIS: tuple[Api, ...] = (
     replicate_predictions.STREAM,
     watsonx.API,
     watsonx.EMBEDDINGS,
+    yandex_completion.EMBEDDINGS,
     hugging_face_tgi.API,
     llama_cpp_completion.API,
     ollama_embed.API,
