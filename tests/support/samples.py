@@ -561,6 +561,13 @@ SAMPLES = [
         by_shape=False,
     ),
     Sample(
+        "sap.orchestration",
+        "/v2/inference/deployments/d/v2/completion",
+        {"config": {"modules": {"prompt_templating": {"model": {"name": "m"}, "prompt": {"template": []}}}}},
+        {"request_id": "r", "final_result": {"id": "c", "model": "m", "choices": [], "usage": OPENAI}},
+        10,
+    ),
+    Sample(
         "hugging_face.generate",
         "/generate",
         {"inputs": "Hi"},
