@@ -568,6 +568,34 @@ SAMPLES = [
         10,
     ),
     Sample(
+        "deepinfra.inference",
+        "/v1/inference/maker/model",
+        {"input": "Hi"},
+        {
+            "request_id": "r",
+            "inference_status": {"status": "succeeded", "tokens_generated": 3, "tokens_input": 7},
+            "results": [{"generated_text": "Hello"}],
+        },
+        10,
+    ),
+    Sample(
+        "deepinfra.inference",
+        "/v1/inference/maker/model",
+        {"input": "Hi", "stream": True},
+        [
+            {"token": {"text": "Hel", "special": False}, "generated_text": None},
+            {
+                "token": {"text": "lo", "special": False},
+                "generated_text": "Hello",
+                "details": {"finish_reason": "stop", "generated_tokens": 3},
+                "num_input_tokens": 7,
+                "num_output_tokens": 3,
+            },
+        ],
+        10,
+        by_shape=False,
+    ),
+    Sample(
         "hugging_face.generate",
         "/generate",
         {"inputs": "Hi"},

@@ -304,6 +304,8 @@ BODY: Words = {
         "prompt_ms": _amount("server_input_time", _MS),
         "predicted_ms": _amount("server_output_time", _MS),
     },
+    "inference_status": {"cost": _amount("provider_cost"), "runtime_ms": _amount("server_duration", _MS)},
+    "estimated_cost": _amount("provider_cost"),
     "total_duration": _amount("server_duration", _NS),
     "load_duration": _amount("server_load_time", _NS),
     "prompt_eval_duration": _amount("server_input_time", _NS),
