@@ -596,6 +596,30 @@ SAMPLES = [
         by_shape=False,
     ),
     Sample(
+        "tencent.hunyuan",
+        "/",
+        {"Model": "h", "Messages": [{"Role": "user", "Content": "Hi"}]},
+        {
+            "Response": {
+                "Id": "c",
+                "Choices": [{"Message": {"Content": "Hello"}, "FinishReason": "stop"}],
+                "Usage": {"PromptTokens": 7, "CompletionTokens": 3, "TotalTokens": 10},
+            }
+        },
+        10,
+    ),
+    Sample(
+        "baidu.wenxin",
+        "/rpc/2.0/ai_custom/v1/wenxinworkshop/chat/ernie",
+        {"messages": CHAT["messages"]},
+        [
+            {"id": "c", "result": "Hel", "is_end": False, "usage": {**OPENAI, "completion_tokens": 1}},
+            {"id": "c", "result": "lo", "is_end": True, "usage": OPENAI},
+        ],
+        10,
+        by_shape=False,
+    ),
+    Sample(
         "hugging_face.generate",
         "/generate",
         {"inputs": "Hi"},

@@ -23,7 +23,8 @@ def error_in(body: Mapping[str, Any]) -> str | None:
     Known shapes: `{"error": {"type": …, "code": …}}` (OpenAI, Anthropic; OpenRouter and
     Azure have only a code), `{"error": {"status": …, "code": 429}}` (Google), `{"error":
     "text"}` (Ollama; TGI adds `error_type`), `{"object": "error", "type": …}` (Mistral, vLLM),
-    `{"type": "error", "error": {…}}` (Anthropic, also in streams).
+    `{"type": "error", "error": {…}}` (Anthropic, also in streams), `{"error_code": 110, "error_msg": …}`
+    (Baidu), `{"code": 11200, "message": …, "sid": …}` (iFlytek, whose code is 0 when it worked).
     """
     error = body.get("error")
     if type(error) is dict:
@@ -33,6 +34,8 @@ def error_in(body: Mapping[str, Any]) -> str | None:
         return kind if kind and kind != "error" else text(error.get("status")) or _word(error, "code") or "error"
     if error and type(error) in (str, list):
         return _word(body, "error_type") or "error"
+    if "error_msg" in body or "sid" in body:
+        return _numbered(body)
     if body.get("object") == "error" or body.get("type") == "error":
         return _word(body, "code" if body.get("type") == "error" else "type") or _word(body, "code") or "error"
     return None
@@ -62,6 +65,11 @@ def _beside(body: Mapping[str, Any]) -> str | None:
         return None
     words = (_word(body, name) for name in ("type", "code", "reason"))
     return next((word for word in words if word and not word.isdigit() and " " not in word), None)
+
+
+def _numbered(body: Mapping[str, Any]) -> str | None:
+    code = _word(body, "error_code" if "error_msg" in body else "code")
+    return None if code == "0" else code
 
 
 def _word(error: Mapping[str, Any], name: str) -> str | None:

@@ -172,7 +172,7 @@ def looks_like(request: Json, reply: Json) -> bool:
 API = Api(
     name="openai.chat",
     operation_name="chat",
-    path=r"/(?:chat|fim|agents)/completions|/v1/chat|/text/chat(?:_stream|completion(?:_v2|_pro))?",
+    path=r"(?<!/wenxinworkshop)/(?:chat|fim|agents)/completions|/v1/chat|/text/chat(?:_stream|completion(?:_v2|_pro))?",
     looks_like=looks_like,
     whole=whole,
     streamed=streamed,

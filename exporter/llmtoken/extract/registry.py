@@ -26,6 +26,7 @@ from llmtoken.extract import (
     anthropic_batches,
     anthropic_complete,
     anthropic_messages,
+    baidu_wenxin,
     bedrock_agents,
     bedrock_converse,
     bedrock_invoke,
@@ -63,6 +64,7 @@ from llmtoken.extract import (
     replicate_predictions,
     sap_orchestration,
     sglang_generate,
+    tencent_hunyuan,
     triton_generate,
     uncounted,
     watsonx,
@@ -149,6 +151,8 @@ APIS: tuple[Api, ...] = (
     oci_chat.GENERATE,
     oci_chat.EMBED,
     oci_chat.RERANK,
+    tencent_hunyuan.API,
+    baidu_wenxin.API,
 )
 """Every API we read. Where several share a path, `looks_like` decides; where none does, the first one is taken."""
 
