@@ -88,6 +88,35 @@ def test_watsonx_counts_grow_until_it_stops() -> None:
     assert extraction.completion().texts == ("Hello",)
 
 
+def test_watsonx_counts_a_ranking_beside_its_results() -> None:
+    request = {"model_id": "w", "query": "q", "inputs": [{"text": "a"}]}
+    reply = {"model_id": "w", "results": [{"index": 0, "score": 1}], "input_token_count": 7}
+    inference = extract(exchange("/ml/v1/text/rerank", request, reply)).inference
+    assert (inference.operation_name, inference.usage) == ("rerank", Usage(input_tokens=7, source="reported"))
+
+
+def test_a_forecast_by_watsonx_is_no_text_of_no_tokens() -> None:
+    reply = {"model_id": "w", "results": [{"date": []}], "input_data_points": 512}
+    assert not extract(exchange("/ml/v1/time_series/forecast", {"model_id": "w"}, reply)).countable
+
+
+@pytest.mark.parametrize(
+    ("path", "model"),
+    [("/v2beta/stable-image/generate/core", "core"), ("/v1/generation/sdxl/text-to-image", "sdxl")],
+)
+def test_stabilitys_pictures_say_no_tokens(path: str, model: str) -> None:
+    extraction = extract(exchange(path, {"prompt": "a cat"}, {"image": "aGk="}))
+    assert (extraction.inference.operation_name, extraction.inference.request_model) == ("image_generation", model)
+    assert (extraction.inference.usage, extraction.countable) == (Usage(), False)
+
+
+def test_an_endpoint_of_sagemaker_stands_for_its_model() -> None:
+    extraction = extract(exchange("/endpoints/llama/invocations", {"inputs": "Hi"}, '[{"generated_text": "Hello"}]'))
+    inference = extraction.inference
+    assert (extraction.api, inference.provider_name) == ("hugging_face.generate", "aws.sagemaker")
+    assert inference.request_model == "llama"
+
+
 def test_watsonx_chats_in_openais_words() -> None:
     request = {"model_id": "w", "messages": CHAT["messages"]}
     extraction = extract(exchange("/ml/v1/text/chat", request, {"choices": [], "model_id": "w"}))
@@ -126,9 +155,9 @@ def test_counting_calls_use_no_tokens(path: str, reply: dict[str, Any]) -> None:
         {"answer": "Hello", "usage": {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}},
         {"output": {}, "usage": USAGE},
         {"result": {"answer": "Hello", "usage": USAGE}},
-        {"request_id": "r", "final_result": {"usage": USAGE}},
         {"answer": "Hello", "metadata": {"usage": USAGE}},
         {"usage": {"inputTokens": 7, "outputTokens": 3}},
+        {"usage": {"promptTokens": 7, "completionTokens": 3}},
         [{"delta": "Hel"}, {"delta": "lo", "usage": USAGE}, "[DONE]"],
     ],
 )

@@ -79,6 +79,14 @@ def test_tgi_says_its_tokens_in_the_details_of_the_last_chunk() -> None:
     assert cut.completion().texts == ("Hel",)
 
 
+def test_lorax_counts_the_prompt_in_the_details() -> None:
+    details = {"finish_reason": "stop", "prompt_tokens": 7, "generated_tokens": 3}
+    for path in ("/generate", "/t/deployments/v2/llms/d/generate"):
+        reply = {"generated_text": "Hello", "details": details}
+        assert extract(exchange(path, {"inputs": "Hi"}, reply)).inference.usage == REPORTED
+    assert extract(exchange(path, {"inputs": "Hi"}, reply)).inference.request_model == "d"
+
+
 def test_tgi_says_its_tokens_in_headers_without_details() -> None:
     headers = {"x-prompt-tokens": "7", "x-generated-tokens": "3"}
     for reply in ({"generated_text": "Hello"}, '[{"generated_text": "Hello"}]'):

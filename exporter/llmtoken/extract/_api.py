@@ -58,11 +58,16 @@ class Reply(msgspec.Struct, kw_only=True):
         self.output_ends.append(end)
 
 
-_IN_PATH = re.compile(r"/(?:deployments|serving-endpoints)/([^/]+)/(?!completions)")
+_IN_PATH = re.compile(
+    r"/(?:deployments(?:/v2/llms)?|serving-endpoints|endpoints(?=/[^/]+/invocations))/([^/]+)/(?!completions)"
+)
 
 
 def model_asked_for(exchange: Exchange) -> str | None:
-    """`model` of the request (watsonx: `model_id`); on Azure and Databricks the path may name what stands for it."""
+    """`model` of the request (watsonx: `model_id`); elsewhere the path may name what stands for it.
+
+    So on Azure, Databricks, Predibase and SageMaker.
+    """
     request = mapping(exchange.request.json)
     if model := text(request.get("model")) or text(request.get("model_id")):
         return model

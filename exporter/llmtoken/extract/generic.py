@@ -8,7 +8,7 @@ from __future__ import annotations
 from llmtoken.exchange import Body, Event
 from llmtoken.extract import details
 from llmtoken.extract._api import Api, Json, Reply
-from llmtoken.extract._fields import first_mapping, mapping, text
+from llmtoken.extract._fields import first_mapping, mapping, text, underscored
 from llmtoken.extract._google import usage_metadata
 from llmtoken.extract._usage import anthropic_usage, openai_usage
 from llmtoken.extract.bedrock_converse import converse_usage
@@ -18,15 +18,16 @@ _NOTHING = Usage()
 
 
 def usage_in(body: Json) -> Usage:
-    """The usage of a reply, or a chunk of it, in whoever's words; SAP's and Dify's are wrapped."""
-    inner = first_mapping(body, ("response", "result", "final_result", "orchestration_result", "metadata"))
+    """The usage of a reply, or a chunk of it, in whoever's words and spelling; Dify's is wrapped."""
+    inner = first_mapping(body, ("response", "result", "metadata"))
     said = mapping(body.get("usage")) or mapping(inner.get("usage"))
     if "inputTokens" in said:
         return converse_usage(said)
     if "cache_creation_input_tokens" in said and "input_tokens" in said and "total_tokens" not in said:
         return anthropic_usage(said)
     if said:
-        return openai_usage(said)
+        usage = openai_usage(said)
+        return usage if usage.known else openai_usage(underscored(said))
     return usage_metadata(mapping(body["usageMetadata"])) if "usageMetadata" in body else _NOTHING
 
 

@@ -28,8 +28,9 @@ def request_model(exchange: Exchange) -> str | None:
 
 
 def _usage(details: Json, headers: Mapping[str, str]) -> Usage:
-    """`prefill` lists the prompt's tokens, when they were asked for; an empty list says nothing."""
-    read = len(items(details.get("prefill"))) or integer(headers.get("x-prompt-tokens"))
+    """`prefill` lists the prompt's tokens, when they were asked for; an empty list says nothing. LoRAX counts them."""
+    counted = integer(details.get("prompt_tokens")) or len(items(details.get("prefill")))
+    read = counted or integer(headers.get("x-prompt-tokens"))
     made = integer(details.get("generated_tokens"))
     return billable(
         input_tokens=read, output_tokens=made if made is not None else integer(headers.get("x-generated-tokens"))

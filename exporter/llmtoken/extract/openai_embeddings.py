@@ -1,5 +1,7 @@
 """OpenAI's embeddings: `POST …/embeddings`, spoken by Mistral, Voyage, Azure, OpenRouter, vLLM and others.
 
+Volcengine's and Nomic's differ in their paths, MiniMax's and Nomic's have `texts`.
+
 Source: https://platform.openai.com/docs/api-reference/embeddings
 """
 
@@ -20,12 +22,13 @@ def whole(body: Json, reply: Reply) -> None:
     (https://docs.voyageai.com/reference/embeddings-api).
     """
     reply.id, reply.model = text(body.get("id")), text(body.get("model"))
-    reply.usage = input_alone(openai_usage(body.get("usage")))
+    # MiniMax's total stands beside its vectors.
+    reply.usage = input_alone(openai_usage(body.get("usage") or {"total_tokens": body.get("total_tokens")}))
 
 
 def prompt(request: Json) -> Prompt | None:
     """The texts, or tokens, to embed."""
-    return _texts.text_prompt(request.get("input"))
+    return _texts.text_prompt(request.get("input", request.get("texts")))
 
 
 def looks_like(request: Json, reply: Json) -> bool:
@@ -39,7 +42,7 @@ def looks_like(request: Json, reply: Json) -> bool:
 API = Api(
     name="openai.embeddings",
     operation_name="embeddings",
-    path=r"/(?:multimodal|contextualized)?embeddings",
+    path=r"/(?:multimodal|contextualized)?embeddings(?:/multimodal)?|/v1/embedding/(?:text|image)",
     looks_like=looks_like,
     whole=whole,
     prompt=prompt,

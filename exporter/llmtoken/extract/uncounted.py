@@ -6,9 +6,11 @@ has a file of its own, but for judgements, which some servers say a usage of.
 
 from __future__ import annotations
 
+import re
+
 from llmtoken.exchange import Exchange
 from llmtoken.extract import _google, bedrock_converse
-from llmtoken.extract._api import Api, Json, Reply
+from llmtoken.extract._api import Api, Json, Reply, model_asked_for
 from llmtoken.extract._fields import text
 from llmtoken.extract._usage import input_alone, openai_usage
 
@@ -27,6 +29,14 @@ def _judged(body: Json, reply: Reply) -> None:
 
 def _last_of_path(exchange: Exchange) -> str:
     return exchange.path.rstrip("/").rpartition("/")[2]
+
+
+_STABILITY_MODEL = re.compile(r"/(?:stable-image/[^/]+|generation)/([^/]+)")
+
+
+def _image_model(exchange: Exchange) -> str | None:
+    found = _STABILITY_MODEL.search(exchange.path)
+    return model_asked_for(exchange) or (found[1] if found else None)
 
 
 COUNT_TOKENS = (
@@ -197,6 +207,15 @@ OTHER = (
         countable=False,
         request_model=_last_of_path,
         whole=_named,
+    ),
+    Api(
+        name="stability_ai.images",
+        operation_name="image_generation",
+        provider_name="stability_ai",
+        path=r"/v2beta/stable-image/[^/]+/[^/]+(?:/[^/]+)?|/v1/generation/[^/]+/(?:text|image)-to-image(?:/[^/]+)?",
+        countable=False,
+        says_text=True,
+        request_model=_image_model,
     ),
     Api(
         name="black_forest_labs.other",

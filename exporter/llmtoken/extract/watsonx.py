@@ -70,7 +70,9 @@ API = Api(
     operation_name="text_completion",
     provider_name="ibm.watsonx.ai",
     path=r"/text/generation(?:_stream)?",
-    looks_like=lambda request, reply: "model_id" in request and "results" in reply,
+    looks_like=lambda request, reply: (
+        "model_id" in request and any("generated_text" in one for one in mappings(reply.get("results")))
+    ),
     whole=generated,
     streamed=streamed,
     prompt=prompt,
