@@ -151,7 +151,7 @@ var (
 		"Openai-Version", "Request-Id", "Retry-After", "Server", "X-Amzn-Bedrock-Cache-Read-Input-Token-Count",
 		"X-Amzn-Bedrock-Cache-Write-Input-Token-Count", "X-Amzn-Bedrock-Content-Type", "X-Amzn-Bedrock-Input-Token-Count",
 		"X-Amzn-Bedrock-Invocation-Latency", "X-Amzn-Bedrock-Output-Token-Count", "X-Amzn-Errortype", "X-Amzn-Requestid",
-		"X-Compute-Time", "X-Generated-Tokens", "X-Groq-Region", "X-Inference-Time", "X-Litellm-Call-Id",
+		"X-Compute-Time", "X-Compute-Tokens", "X-Generated-Tokens", "X-Groq-Region", "X-Inference-Time", "X-Litellm-Call-Id",
 		"X-Litellm-Model-Id", "X-Ms-Region", "X-Prompt-Tokens", "X-Request-Id", "X-Total-Tokens")
 	queryNames = map[string]bool{"after": true, "alt": true, "api-version": true, "before": true, "beta": true,
 		"limit": true, "model": true, "order": true, "starting_after": true, "stream": true, "$alt": true}

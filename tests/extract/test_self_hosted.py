@@ -1,8 +1,11 @@
-"""What self-hosted servers speak beside OpenAI's APIs: Ollama, TGI, llama.cpp, SGLang, LM Studio."""
+"""What self-hosted servers speak beside OpenAI's APIs: Ollama, TGI, TEI, llama.cpp, KoboldCpp, SGLang, LM Studio."""
 
 from __future__ import annotations
 
 import json
+from typing import Any
+
+import pytest
 
 from llmtoken.extract import extract
 from llmtoken.inference import Completion, Image, Message, Prompt, ToolCall, Usage
@@ -77,6 +80,48 @@ def test_tgi_says_its_tokens_in_the_details_of_the_last_chunk() -> None:
     assert extraction.completion().texts == ("Hello",)
     cut = extract(exchange("/generate_stream", {"inputs": "Hi"}, events[:1], aborted="client"))
     assert cut.completion().texts == ("Hel",)
+
+
+@pytest.mark.parametrize(
+    ("path", "request_", "reply"),
+    [
+        ("/embed", {"inputs": ["Hi"]}, "[[0.1, 0.2]]"),
+        ("/rerank", {"query": "q", "texts": ["a"]}, '[{"index": 0, "score": 0.9}]'),
+        ("/predict", {"inputs": "Hi"}, '[{"label": "x", "score": 0.9}]'),
+        ("/similarity", {"inputs": {"source_sentence": "a", "sentences": ["b"]}}, "[0.5]"),
+    ],
+)
+def test_tei_says_its_tokens_in_a_header(path: str, request_: dict[str, Any], reply: str) -> None:
+    extraction = extract(exchange(path, request_, reply, response_headers={"x-compute-tokens": "7"}))
+    assert extraction.inference.usage == Usage(input_tokens=7, source="reported")
+    assert (extraction.complete, extraction.inference.stream) == (True, False)
+
+
+def test_koboldcpp_counts_beside_its_text() -> None:
+    result = {"text": "Hello", "finish_reason": "stop", "prompt_tokens": 7, "completion_tokens": 3}
+    extraction = extract(exchange("/api/v1/generate", {"prompt": "Hi", "memory": "Be brief. "}, {"results": [result]}))
+    inference = extraction.inference
+    assert (extraction.api, inference.provider_name) == ("koboldcpp.generate", "koboldcpp")
+    assert (inference.usage, inference.finish_reasons) == (REPORTED, ("stop",))
+    assert (extraction.prompt(), extraction.completion()) == (
+        Prompt(texts=("Be brief. ", "Hi")),
+        Completion(texts=("Hello",)),
+    )
+
+
+def test_koboldcpps_stream_is_bare_pieces() -> None:
+    pieces = [{"token": "Hel", "finish_reason": None}, {"token": "lo", "finish_reason": "stop"}]
+    path = "/api/extra/generate/stream"
+    whole = extract(exchange(path, {"prompt": "Hi"}, pieces))
+    cut = extract(exchange(path, {"prompt": "Hi"}, pieces[:1], aborted="client"))
+    assert (whole.api, whole.complete, whole.inference.finish_reasons) == ("koboldcpp.generate", True, ("stop",))
+    assert (whole.inference.usage, whole.countable, whole.completion()) == (Usage(), True, Completion(texts=("Hello",)))
+    assert (cut.complete, cut.completion()) == (False, Completion(texts=("Hel",)))
+
+
+def test_a_server_of_ones_own_on_tgis_path_answers_no_text_of_no_tokens() -> None:
+    extraction = extract(exchange("/generate", {"prompt": "Hi"}, {"answer": "Hello"}))
+    assert (extraction.prompt(), extraction.completion()) == (None, None)
 
 
 def test_lorax_counts_the_prompt_in_the_details() -> None:

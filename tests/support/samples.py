@@ -627,6 +627,13 @@ SAMPLES = [
         10,
     ),
     Sample(
+        "koboldcpp.generate",
+        "/api/v1/generate",
+        {"prompt": "Hi"},
+        {"results": [{"text": "Hello", "finish_reason": "stop", "prompt_tokens": 7, "completion_tokens": 3}]},
+        10,
+    ),
+    Sample(
         "llama_cpp.completion",
         "/completion",
         {"prompt": "Hi"},

@@ -133,6 +133,14 @@ def input_alone(usage: Usage) -> Usage:
     return usage if usage.known else replace(usage, input_tokens=usage.total_tokens)
 
 
+def computed_usage(headers: Mapping[str, str]) -> Usage:
+    """What TEI says of embeddings, rankings and classes: in a header, since its replies are bare lists.
+
+    Source: https://github.com/huggingface/text-embeddings-inference, router/src/http/server.rs
+    """
+    return billable(input_tokens=integer(headers.get("x-compute-tokens")))
+
+
 def usage_in_timings(timings: Mapping[str, Any]) -> dict[str, Any] | None:
     """llama.cpp's `timings` in OpenAI's words; `None` when they don't say what came from its prompt cache.
 

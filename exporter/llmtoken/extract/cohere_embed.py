@@ -1,4 +1,4 @@
-"""Cohere's embed: `POST …/embed`, v1 and v2. TEI has the same path and says nothing about tokens.
+"""Cohere's embed: `POST …/embed`, v1 and v2. TEI has the same path and says its tokens in a header.
 
 Source: https://docs.cohere.com/reference/embed
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from llmtoken.extract import _texts
 from llmtoken.extract._api import Api, Json, Reply
 from llmtoken.extract._fields import mapping, text
+from llmtoken.extract._usage import computed_usage
 from llmtoken.extract.cohere_chat import cohere_usage
 from llmtoken.inference import Prompt
 
@@ -15,7 +16,8 @@ from llmtoken.inference import Prompt
 def whole(body: Json, reply: Reply) -> None:
     """Read the embeddings."""
     reply.id = text(body.get("id"))
-    reply.usage = cohere_usage(mapping(body.get("meta")))
+    usage = cohere_usage(mapping(body.get("meta")))
+    reply.usage = usage if usage.known else computed_usage(reply.headers)
 
 
 def prompt(request: Json) -> Prompt | None:

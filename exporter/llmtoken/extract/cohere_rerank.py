@@ -1,4 +1,4 @@
-"""Rerank: `POST …/rerank`, of Cohere and of those who speak it (Voyage, Jina, NVIDIA, watsonx, vLLM, Xinference).
+"""Rerank: `POST …/rerank`, of Cohere and of those who speak it (Voyage, Jina, NVIDIA, watsonx, vLLM, Xinference, TEI).
 
 Cohere bills searches, not tokens; others say how many tokens they read.
 Source: https://docs.cohere.com/reference/rerank and https://docs.voyageai.com/reference/reranker-api
@@ -6,9 +6,10 @@ Source: https://docs.cohere.com/reference/rerank and https://docs.voyageai.com/r
 
 from __future__ import annotations
 
+from llmtoken.exchange import Event
 from llmtoken.extract._api import Api, Json, Reply
 from llmtoken.extract._fields import integer, mapping, text
-from llmtoken.extract._usage import billable, input_alone, openai_usage
+from llmtoken.extract._usage import billable, computed_usage, input_alone, openai_usage
 from llmtoken.extract.cohere_chat import cohere_usage
 
 
@@ -18,8 +19,15 @@ def whole(body: Json, reply: Reply) -> None:
     usage = input_alone(openai_usage(body.get("usage")))
     if not usage.known:
         usage = cohere_usage(mapping(body.get("meta")))
-    # watsonx counts beside its results.
-    reply.usage = usage if usage.known else billable(input_tokens=integer(body.get("input_token_count")))
+    if not usage.known:
+        # watsonx counts beside its results.
+        usage = billable(input_tokens=integer(body.get("input_token_count")))
+    reply.usage = usage if usage.known else computed_usage(reply.headers)
+
+
+def listed(_events: tuple[Event, ...], reply: Reply) -> None:
+    """Read TEI's reply, which is a list of the results alone."""
+    reply.usage = computed_usage(reply.headers)
 
 
 API = Api(
@@ -29,4 +37,5 @@ API = Api(
     countable=False,
     looks_like=lambda request, _reply: "query" in request and "documents" in request,
     whole=whole,
+    streamed=listed,
 )

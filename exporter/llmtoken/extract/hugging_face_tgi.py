@@ -58,16 +58,18 @@ def streamed(events: tuple[Event, ...], reply: Reply) -> None:
 
 
 def prompt(request: Json) -> Prompt | None:
-    """The inputs."""
-    return _texts.text_prompt(request.get("inputs"))
+    """The inputs; others' servers have the same path, and their prompts elsewhere."""
+    return _texts.text_prompt(request["inputs"]) if "inputs" in request else None
 
 
 def completion(body: Body) -> Completion | None:
-    """The text: whole where it came, else of the tokens that did."""
+    """The text: whole where it came, else of the tokens that did; others' answers are none of no tokens."""
     values = list(map(mapping, _texts.values(body)))
     generated = [found for value in values if (found := text(value.get("generated_text"))) is not None]
     tokens = [mapping(value.get("token")) for value in values]
     pieces = [_texts.said(token.get("text")) for token in tokens if token.get("special") is False]
+    if not (generated or pieces):
+        return Completion(texts=("",)) if any("token" in value for value in values) else None
     return Completion(texts=tuple(generated) or ("".join(pieces),))
 
 
@@ -80,7 +82,7 @@ API = Api(
     name="hugging_face.generate",
     operation_name="text_completion",
     provider_name="hugging_face",
-    path=r"(?<!/api)(?<!/v1)/generate(?:_stream)?|/models/[^/:]+(?:/[^/:]+)?",
+    path=r"(?<!/api)(?<!/v1)(?<!/image)/generate(?:_stream)?|/models/[^/:]+(?:/[^/:]+)?",
     looks_like=looks_like,
     request_model=request_model,
     whole=whole,

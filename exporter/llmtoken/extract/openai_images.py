@@ -42,7 +42,7 @@ def streamed(events: tuple[Event, ...], reply: Reply) -> None:
 API = Api(
     name="openai.images",
     operation_name="image_generation",
-    path=r"/images(?:/(?:generations|edits|variations))?",
+    path=r"/images(?:/(?:generations|edits|variations))?|/image/generate",
     countable=False,
     whole=whole,
     streamed=streamed,

@@ -45,6 +45,7 @@ from llmtoken.extract import (
     generic,
     google_adk,
     hugging_face_tgi,
+    koboldcpp_generate,
     llama_cpp_completion,
     lm_studio_chat,
     mistral_conversations,
@@ -135,6 +136,7 @@ APIS: tuple[Api, ...] = (
     sap_orchestration.API,
     deepinfra_inference.API,
     hugging_face_tgi.API,
+    koboldcpp_generate.API,
     llama_cpp_completion.API,
     ollama_embed.API,
     dashscope.API,
@@ -219,7 +221,7 @@ def find(exchange: Exchange) -> Found:
     reply_object, request_object = mapping(first), mapping(exchange.request.json)
     api, how = _choose(exchange, request_object, reply_object)
     reply, problem = _read(api, exchange, reply_object)
-    return Found(api, how, request_object, reply_object, reply, problem, _complete(exchange, reply))
+    return Found(api, how, request_object, reply_object, reply, problem, _complete(exchange, api, reply))
 
 
 def _extract(exchange: Exchange) -> Extraction:
@@ -332,14 +334,14 @@ def _route(method: str | None, path: str) -> tuple[Api, ...]:
     )
 
 
-def _complete(exchange: Exchange, reply: Reply) -> bool:
+def _complete(exchange: Exchange, api: Api, reply: Reply) -> bool:
     """Whether the whole reply arrived.
 
     A stream's own end proves it, even when the client hung up right after. Without one (some
     servers send none) every choice must have finished, and the proxy must say that nobody cut it.
     """
     body = exchange.response
-    if body.framing == "json":
+    if body.framing == "json" or (body.framing == "json_array" and body.framing not in api.streams_as):
         return not body.truncated
     if body.is_stream:
         return reply.done or reply.usage_is_final or (reply.finished and exchange.aborted == "" and not body.truncated)

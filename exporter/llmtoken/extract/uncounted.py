@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 
-from llmtoken.exchange import Exchange
+from llmtoken.exchange import Event, Exchange
 from llmtoken.extract import _google, bedrock_converse
 from llmtoken.extract._api import Api, Json, Reply, model_asked_for
 from llmtoken.extract._fields import text
-from llmtoken.extract._usage import input_alone, openai_usage
+from llmtoken.extract._usage import computed_usage, input_alone, openai_usage
 
 ANY = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 
@@ -24,7 +24,12 @@ def _named(body: Json, reply: Reply) -> None:
 def _judged(body: Json, reply: Reply) -> None:
     """OpenAI's moderations and Mistral's say no usage; servers that pool a model's output do."""
     _named(body, reply)
-    reply.usage = input_alone(openai_usage(body.get("usage")))
+    usage = input_alone(openai_usage(body.get("usage")))
+    reply.usage = usage if usage.known else computed_usage(reply.headers)
+
+
+def _listed(_events: tuple[Event, ...], reply: Reply) -> None:
+    reply.usage = computed_usage(reply.headers)
 
 
 def _last_of_path(exchange: Exchange) -> str:
@@ -70,7 +75,7 @@ COUNT_TOKENS = (
     Api(
         name="tokenize",
         operation_name="count_tokens",
-        path=r"/(?:tokenize|detokenize|tokenization|apply-template|tokenize-text|tokenizers/estimate-token-count)",
+        path=r"/(?:tokenize|detokenize|tokenization|apply-template|tokenize-text|tokenizers/estimate-token-count|extra/tokencount)",
         countable=False,
     ),
 )
@@ -89,6 +94,7 @@ PAGES = (
         path=r"/(?:classify|score|pooling|predict|similarity|embed_(?:all|sparse))",
         countable=False,
         whole=_judged,
+        streamed=_listed,
     ),
     Api(
         name="mistral.ocr",
