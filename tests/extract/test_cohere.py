@@ -79,6 +79,16 @@ def test_openais_words_on_coheres_path_are_a_chat() -> None:
     assert extract(exchange("/v1/chat", request, reply)).api == "openai.chat"
 
 
+def test_others_are_asked_with_a_message_too() -> None:
+    asked = {"message": "Hi", "mode": "chat"}
+    metrics = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
+    reply = {"id": "x", "type": "textResponse", "textResponse": "Hello", "error": None, "metrics": metrics}
+    other = extract(exchange("/api/v1/workspace/w/chat", asked, reply))
+    assert (other.api, other.inference.usage.input_tokens) == ("generic", 7)
+    failed = exchange("/v1/chat", {"message": "Hi"}, {"id": "e", "message": "no such model"}, status=404)
+    assert extract(failed).api == "cohere.chat"
+
+
 def test_billed_units_stand_in_where_there_are_no_tokens() -> None:
     reply = {"id": "g", "generations": [{"text": "Hello", "finish_reason": "COMPLETE"}], "meta": BILLED}
     extraction = extract(exchange("/v1/generate", {"prompt": "Hi"}, reply))

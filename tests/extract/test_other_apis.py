@@ -30,6 +30,11 @@ def test_images_billed_by_the_piece_say_no_tokens() -> None:
     assert (extraction.inference.usage, extraction.countable) == (Usage(), False)
 
 
+def test_a_picture_of_venice_is_no_text() -> None:
+    extraction = extract(exchange("/api/v1/image/generate", {"prompt": "a cat"}, {"id": "i", "images": ["aGk="]}))
+    assert (extraction.inference.operation_name, extraction.countable) == ("image_generation", False)
+
+
 def test_audio_tokens_of_a_transcription_are_input() -> None:
     usage = {"type": "tokens", **USAGE, "input_token_details": {"text_tokens": 1, "audio_tokens": 6}}
     inference = extract(exchange("/v1/audio/transcriptions", {"model": "t"}, {"text": "Hi", "usage": usage})).inference
@@ -111,7 +116,8 @@ def test_stabilitys_pictures_say_no_tokens(path: str, model: str) -> None:
 
 
 def test_an_endpoint_of_sagemaker_stands_for_its_model() -> None:
-    extraction = extract(exchange("/endpoints/llama/invocations", {"inputs": "Hi"}, '[{"generated_text": "Hello"}]'))
+    host, reply = "runtime.sagemaker.us-east-1.amazonaws.com", '[{"generated_text": "Hello"}]'
+    extraction = extract(exchange("/endpoints/llama/invocations", {"inputs": "Hi"}, reply, host=host))
     inference = extraction.inference
     assert (extraction.api, inference.provider_name) == ("hugging_face.generate", "aws.sagemaker")
     assert inference.request_model == "llama"
@@ -158,6 +164,8 @@ def test_counting_calls_use_no_tokens(path: str, reply: dict[str, Any]) -> None:
         {"answer": "Hello", "metadata": {"usage": USAGE}},
         {"usage": {"inputTokens": 7, "outputTokens": 3}},
         {"usage": {"promptTokens": 7, "completionTokens": 3}},
+        {"answer": "Hello", "metrics": {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}},
+        [{"answer": "Hello"}, {"message_type": "usage_statistics", "prompt_tokens": 7, "completion_tokens": 3}],
         [{"delta": "Hel"}, {"delta": "lo", "usage": USAGE}, "[DONE]"],
     ],
 )

@@ -124,6 +124,10 @@ def _calls(body: Json) -> list[dict[str, Any]]:
     return mappings(body.get("tool_calls"))
 
 
+_ERRORS = {"id", "message", "data", "error", "detail"}
+"""What a reply that failed may have. Many other APIs are asked with a `message` as well."""
+
+
 def looks_like(request: Json, reply: Json) -> bool:
     """v1's message or reply, v2's message without choices, or the beginning of a stream of either."""
     return (
@@ -131,7 +135,7 @@ def looks_like(request: Json, reply: Json) -> bool:
         or ("finish_reason" in reply and "message" in reply)
         or reply.get("type") == "message-start"
         or reply.get("event_type") == "stream-start"
-        or (type(request.get("message")) is str and "choices" not in reply)
+        or (type(request.get("message")) is str and ("meta" in reply or reply.keys() <= _ERRORS))
     )
 
 

@@ -20,7 +20,7 @@ _NOTHING = Usage()
 def usage_in(body: Json) -> Usage:
     """The usage of a reply, or a chunk of it, in whoever's words and spelling; Dify's is wrapped."""
     inner = first_mapping(body, ("response", "result", "metadata"))
-    said = mapping(body.get("usage")) or mapping(inner.get("usage"))
+    said = mapping(body.get("usage")) or mapping(inner.get("usage")) or mapping(body.get("metrics")) or _bare(body)
     if "inputTokens" in said:
         return converse_usage(said)
     if "cache_creation_input_tokens" in said and "input_tokens" in said and "total_tokens" not in said:
@@ -29,6 +29,11 @@ def usage_in(body: Json) -> Usage:
         usage = openai_usage(said)
         return usage if usage.known else openai_usage(underscored(said))
     return usage_metadata(mapping(body["usageMetadata"])) if "usageMetadata" in body else _NOTHING
+
+
+def _bare(body: Json) -> Json:
+    """The event of a stream that is a usage itself, as Letta's."""
+    return body if "prompt_tokens" in body and "completion_tokens" in body else {}
 
 
 def whole(body: Json, reply: Reply) -> None:

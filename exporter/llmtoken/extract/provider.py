@@ -131,7 +131,6 @@ _PATHS = (
     (r"/\d{8}/actions/(?:chat|generateText|embedText|rerankText)/?$", "oracle_cloud"),
     (r"/inference/deployments/", "sap_ai_core"),
     (r"/agents/[^/]+/agentAliases/|/retrieveAndGenerate|/knowledgebases/[^/]+/retrieve/?$", "aws.bedrock"),
-    (r"/endpoints/[^/]+/invocations", "aws.sagemaker"),
     (r"/compatible-mode/v1/|/api/v1/services/(?:aigc|embeddings|rerank)/", "alibaba_cloud"),
     (r"/api/(?:generate|chat|embed|embeddings)/?$", "ollama"),
 )
