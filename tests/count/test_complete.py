@@ -36,6 +36,17 @@ def test_a_cut_reply_that_never_began_has_no_output_yet() -> None:
     assert usage == Usage(input_tokens=10, output_tokens=0, total_tokens=10, source="partial")
 
 
+def test_a_whole_reply_without_a_word_is_not_one_of_no_tokens() -> None:
+    usage = Counter().complete(extraction(completion=lambda: Completion(texts=("",)))).usage
+    assert usage == Usage(input_tokens=10, source="estimated")
+
+
+def test_an_answer_that_ended_without_a_word_has_no_tokens() -> None:
+    silent = extraction(completion=Completion)
+    usage = Counter().complete(replace(silent, inference=replace(silent.inference, finish_reasons=("stop",)))).usage
+    assert usage == Usage(input_tokens=10, output_tokens=0, total_tokens=10, source="estimated")
+
+
 def test_the_reported_side_of_a_cut_reply_is_kept() -> None:
     reported = Usage(input_tokens=500, cache_read_input_tokens=400, source="reported")
     usage = Counter().complete(extraction(reported, complete=False)).usage

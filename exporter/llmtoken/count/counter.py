@@ -41,7 +41,7 @@ class Counter:
         filled = usage
         if usage.input_tokens is None and (said := sides.prompt()):
             filled = replace(filled, input_tokens=self._corrected(sides, _input_side(said), sides.input(said)))
-        if usage.output_tokens is None and (answer := extraction.completion()):
+        if usage.output_tokens is None and (answer := _answer(extraction)):
             thought = sides.reasoning(answer)
             output = self._corrected(sides, _output_side(answer), sides.answer(answer) + (thought or 0))
             shown = None if thought is None else min(thought, output)
@@ -132,6 +132,16 @@ class Sides:
 
     def _tokens(self, parts: Parts) -> int:
         return round(self._tokenizer.count(parts.texts) * self.ratio) + parts.tokens
+
+
+def _answer(extraction: Extraction) -> Completion | None:
+    """What was answered.
+
+    A whole reply with neither a word nor a reason why it ended isn't one of 0 tokens, but laid out as we don't know.
+    """
+    answer = extraction.completion()
+    speaks = answer is not None and (any(answer.texts) or answer.reasoning or answer.tool_calls)
+    return answer if speaks or extraction.inference.finish_reasons or not extraction.complete else None
 
 
 def _input_side(said: Prompt) -> Side:
