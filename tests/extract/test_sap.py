@@ -73,6 +73,17 @@ def test_an_error_in_a_stream_is_one(event: dict[str, Any], expected: str) -> No
     assert streamed(event).inference.error_type == expected
 
 
+def test_embeddings_are_in_the_same_wrapping() -> None:
+    request = {"config": {"modules": {"embeddings": {"model": {"name": "e"}}}}, "input": {"text": ["Hi"]}}
+    result = {"object": "list", "data": [{"embedding": [0.1]}], "model": "e-1", "usage": {"total_tokens": 7}}
+    extraction = extract(exchange("/v2/inference/deployments/d/v2/embeddings", request, {"final_result": result}))
+    inference = extraction.inference
+    assert (extraction.api, inference.operation_name, extraction.problems) == ("sap.embeddings", "embeddings", ())
+    assert (inference.request_model, inference.response_model) == ("e", "e-1")
+    assert inference.usage == Usage(input_tokens=7, total_tokens=7, source="reported")
+    assert extraction.prompt() == Prompt(texts=("Hi",))
+
+
 def test_llama_cpps_completion_is_still_its_own() -> None:
     reply = {"content": "Hello", "stop": True, "tokens_evaluated": 7, "tokens_predicted": 3}
     assert extract(exchange("/completion", {"prompt": "Hi"}, reply)).api == "llama_cpp.completion"

@@ -568,6 +568,16 @@ SAMPLES = [
         10,
     ),
     Sample(
+        "sap.embeddings",
+        "/v2/inference/deployments/d/v2/embeddings",
+        {"config": {"modules": {"embeddings": {"model": {"name": "m"}}}}, "input": {"text": "Hi"}},
+        {
+            "request_id": "r",
+            "final_result": {"data": [{"embedding": [0.1]}], "model": "m", "usage": {"prompt_tokens": 10}},
+        },
+        10,
+    ),
+    Sample(
         "deepinfra.inference",
         "/v1/inference/maker/model",
         {"input": "Hi"},

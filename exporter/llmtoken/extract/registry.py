@@ -134,6 +134,7 @@ APIS: tuple[Api, ...] = (
     watsonx.EMBEDDINGS,
     yandex_completion.EMBEDDINGS,
     sap_orchestration.API,
+    sap_orchestration.EMBEDDINGS,
     deepinfra_inference.API,
     hugging_face_tgi.API,
     koboldcpp_generate.API,

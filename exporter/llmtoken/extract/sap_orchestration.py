@@ -1,18 +1,19 @@
-"""SAP AI Core's orchestration: `POST …/inference/deployments/{id}/v2/completion`, and `…/completion` before it.
+"""SAP AI Core's orchestration: `POST …/inference/deployments/{id}/v2/completion`, `…/completion`, `…/v2/embeddings`.
 
-The answer is OpenAI's chat inside `final_result` (`orchestration_result` before), whatever model made it. Which model
+The answer is OpenAI's inside `final_result` (`orchestration_result` before), whatever model made it. Which model
 that is to be stands deep in the request's configuration. Other models of SAP's are called in their makers' words.
 Source: https://help.sap.com/docs/sap-ai-core/generative-ai/orchestration
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from msgspec.structs import replace
+from msgspec.structs import replace as changed
 
 from llmtoken.exchange import Body, Event, Exchange
-from llmtoken.extract import _texts, details, openai_chat
+from llmtoken.extract import _texts, details, openai_chat, openai_embeddings
 from llmtoken.extract._api import Api, Json, Reply
 from llmtoken.extract._chunks import reworded
 from llmtoken.extract._errors import error_in
@@ -46,15 +47,28 @@ def streamed(events: tuple[Event, ...], reply: Reply) -> None:
         reply.error_type = reply.error_type or error_in(data) or (f"http_{code}" if code else None)
 
 
+def embedded(body: Json, reply: Reply) -> None:
+    """Read embeddings."""
+    openai_embeddings.whole(mapping(_inside(body)), reply)
+    reply.id = text(body.get("request_id"))
+
+
 def _prompting(request: Json) -> tuple[Json, Json]:
     """The template and the model's configuration; of several configurations the first is tried first."""
-    config = request.get("config")
-    modules = mapping(config).get("modules")
-    first = modules[0] if type(modules) is list and modules else modules
-    if now := mapping(mapping(first).get("prompt_templating")):
+    if now := mapping(_modules(request).get("prompt_templating")):
         return mapping(now.get("prompt")), mapping(now.get("model"))
     before = mapping(mapping(request.get("orchestration_config")).get("module_configurations"))
     return mapping(before.get("templating_module_config")), mapping(before.get("llm_module_config"))
+
+
+def _modules(request: Json) -> Json:
+    modules = mapping(request.get("config")).get("modules")
+    return mapping(modules[0] if type(modules) is list and modules else modules)
+
+
+def _embedding_model(exchange: Exchange) -> str | None:
+    module = mapping(_modules(mapping(exchange.request.json)).get("embeddings"))
+    return text(mapping(module.get("model")).get("name"))
 
 
 def _model(exchange: Exchange) -> str | None:
@@ -76,7 +90,7 @@ def _listed(value: Any) -> list[Any]:
 
 def completion(body: Body) -> Completion | None:
     """The texts and the tool calls."""
-    return openai_chat.completion(replace(body, json=_inside(body.json), events=reworded(body.events, _inside)))
+    return openai_chat.completion(changed(body, json=_inside(body.json), events=reworded(body.events, _inside)))
 
 
 API = Api(
@@ -90,4 +104,15 @@ API = Api(
     streamed=streamed,
     prompt=prompt,
     completion=completion,
+)
+EMBEDDINGS = replace(
+    API,
+    name="sap.embeddings",
+    operation_name="embeddings",
+    path=r"/inference/deployments/[^/]+/v2/embeddings",
+    looks_like=lambda _request, reply: "data" in first_mapping(reply, _RESULTS),
+    request_model=_embedding_model,
+    whole=embedded,
+    prompt=lambda request: _texts.text_prompt(mapping(request.get("input")).get("text") or []),
+    completion=lambda _body: None,
 )
