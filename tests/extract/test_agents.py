@@ -135,6 +135,21 @@ def test_partial_events_are_not_added_to_the_whole_that_follows() -> None:
     assert adk(events).inference.usage == SUM
 
 
+def test_a_call_that_ends_in_text_and_tool_calls_is_counted_once() -> None:
+    call = [said(7, 1, partial=True), said(7, 3), said(7, 3, **CALL)]
+    assert adk([*call, said(10, 1, partial=True), said(10, 2)]).inference.usage == SUM
+
+
+def test_calls_of_models_that_do_not_stream_are_all_added() -> None:
+    usage = adk([said(7, 3), said(7, 3)]).inference.usage
+    assert (usage.input_tokens, usage.output_tokens) == (14, 6)
+
+
+def test_agents_that_run_side_by_side_are_told_apart() -> None:
+    events = [said(7, 1, partial=True), said(7, 3), said(10, 2, author="b"), said(7, 3, **CALL)]
+    assert adk(events).inference.usage == SUM
+
+
 def test_a_stream_that_was_left_has_its_last_partial_usage() -> None:
     extraction = adk([said(7, 3, **CALL), said(10, 1, partial=True), said(10, 2, partial=True)], aborted="client")
     usage = extraction.inference.usage

@@ -1,8 +1,9 @@
 """Agents made with Google's ADK: `POST …/run_sse` and `/run` of its server, `…:streamQuery` of Vertex's Agent Engine.
 
 An agent asks its models many times for one answer. Every event that one of them made says its usage; they are added
-up. With token streaming, partial events come first and one with the whole after them, so partial ones count only
-where the stream was left before that. Nothing is estimated: what the models were given stays with the agent.
+up. Where models stream, partial events come first and one with the whole after them, so partial ones count only where
+the stream was left before that; and a call may end in several events, text and tool calls, which all repeat its usage.
+Nothing is estimated: what the models were given stays with the agent.
 Source: https://google.github.io/adk-docs/runtime/api-server/ and
 https://cloud.google.com/vertex-ai/generative-ai/docs/agent-engine/use/adk
 """
@@ -27,7 +28,8 @@ def _first(event: Json, *names: str) -> Any:
 
 def streamed(events: tuple[Event, ...], reply: Reply) -> None:
     """Add up the events; there is no end mark."""
-    usages, models, unfinished = [], set(), Usage()
+    usages: list[tuple[Any, Usage]] = []
+    models, unfinished, streams = set(), Usage(), False
     for event in events:
         data = answer(event.data)
         reply.id = reply.id or text(_first(data, "invocationId", "invocation_id"))
@@ -38,20 +40,35 @@ def streamed(events: tuple[Event, ...], reply: Reply) -> None:
         usage = usage_metadata(mapping(data.get("usageMetadata")))
         if data.get("partial"):
             unfinished = usage if usage.known else unfinished
-            reply.finished = False
+            reply.finished, streams = False, True
             continue
         if usage.known:
-            usages.append(usage)
+            usages.append((data.get("author"), usage))
             unfinished = Usage()
         models.add(text(data.get("modelVersion")))
-        calls = sum(bool(function_call(part)) for part in parts)
-        reply.tool_calls += calls
+        reply.tool_calls += sum(bool(function_call(part)) for part in parts)
         reason = word(_first(data, "finishReason", "finish_reason"))
         reply.finish_reasons = [reason] if reason else reply.finish_reasons
-        reply.finished = bool(said) and not calls
+        reply.finished = True
     models.discard(None)
     reply.model = models.pop() if len(models) == 1 else None
-    reply.usage = add_up([*usages, unfinished])
+    reply.usage = add_up([*(_calls(usages) if streams else (usage for _, usage in usages)), unfinished])
+
+
+def _calls(usages: list[tuple[Any, Usage]]) -> list[Usage]:
+    """The last usage of each call: one by the same agent, of the same input, that doesn't shrink, is the same call."""
+    calls: list[Usage] = []
+    latest: dict[str, int] = {}
+    for author, usage in usages:
+        number = latest.get(str(author))
+        before = Usage() if number is None else calls[number]
+        grows = (usage.output_tokens or 0) >= (before.output_tokens or 0)
+        if number is not None and before.input_tokens == usage.input_tokens and grows:
+            calls[number] = usage
+        else:
+            latest[str(author)] = len(calls)
+            calls.append(usage)
+    return calls
 
 
 def whole(body: Json, reply: Reply) -> None:
