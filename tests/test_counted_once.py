@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -184,8 +185,8 @@ def send(collector: Collector, *reports: dict[str, Any]) -> None:
         assert collector.report(one).status_code == 200
 
 
-def sums(collector: Collector) -> tuple[int, int]:
-    """Input and output tokens of all calls; fails unless audit, views and metrics agree."""
+def sums(collector: Collector, *, calls: int = 1) -> tuple[int, int]:
+    """Input and output tokens of all calls; fails unless audit, views and metrics agree, and so many have tokens."""
     [stored] = sql(str(collector.database), SUMS + "calls")
     for view in ("token_stats", "usage_by_day", "usage_by_model", "usage_by_consumer"):
         assert sql(str(collector.database), SUMS + view) == [stored], view
@@ -194,7 +195,7 @@ def sums(collector: Collector) -> tuple[int, int]:
         assert sum_samples(exposed, f"gen_ai_client_inference_usage_{name}_tokens_total") == total
         kind = {"gen_ai_token_type": name}
         assert sum_samples(exposed, "gen_ai_client_token_usage_sum", **kind) == total
-        assert sum_samples(exposed, "gen_ai_client_token_usage_count", **kind) == 1
+        assert sum_samples(exposed, "gen_ai_client_token_usage_count", **kind) == calls
     return stored[0], stored[1]
 
 
@@ -281,6 +282,148 @@ def test_cancelling_a_reply_that_is_done_counts_nothing(collector: Collector) ->
     cancel = report(2, "POST", f"{job.fetch}/cancel", None, job.done, host=job.host)
     send(collector, fetching(job, 1, job.done), cancel)
     assert sums(collector) == (70, 30)
+
+
+# ── A usage that is told in more than one way ───────────────────────────────────────────
+
+
+def polled(second: int, said: Any) -> dict[str, Any]:
+    return report(second, "GET", "/v1/batches/batch_1", None, said, host="api.openai.com")
+
+
+def downloaded(second: int, name: str = "file-1", *, half: int = 0) -> dict[str, Any]:
+    """The file of two answers, or one of them."""
+    usages = [{"input_tokens": 50, "output_tokens": 10}, {"prompt_tokens": 20, "completion_tokens": 20}]
+    lines = [
+        {"id": f"batch_req_{n}", "custom_id": str(n), "response": {"body": {"id": str(n), "usage": usage}}}
+        for n, usage in enumerate(usages)
+    ]
+    said = ndjson(lines[:half] if half else lines)
+    headers = {"content-type": "application/octet-stream"}
+    path = f"/v1/files/{name}/content"
+    return report(second, "GET", path, None, said, host="api.openai.com", response_headers=headers)
+
+
+ADDED_UP = batch("completed") | {"output_file_id": "file-1"}
+NOT_ADDED_UP = ADDED_UP | {"usage": None}
+ORDERS = [(0, 1, 2, 3), (3, 2, 1, 0), (1, 0, 3, 2), (2, 3, 0, 1)]
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_batch_and_its_file_are_counted_once_in_whatever_order(collector: Collector, order: tuple[int, ...]) -> None:
+    reports = [polled(0, ADDED_UP), downloaded(1), polled(2, ADDED_UP), downloaded(3)]
+    send(collector, *(reports[place] for place in order))
+    assert sums(collector) == (70, 30)
+    having = f"request-{order[0]}"
+    stored = sql(str(collector.database), "SELECT DISTINCT counted_by FROM calls")
+    assert stored == [(having,)]
+
+
+@both_orders
+def test_a_batch_and_its_file_are_counted_once_when_the_reports_come_together(collector: Collector, order: int) -> None:
+    reports = [polled(0, batch("in_progress")), polled(1, ADDED_UP), downloaded(2), polled(3, ADDED_UP), downloaded(4)]
+    assert collector.lines(*reports[::order]).json()["accepted"] == len(reports)
+    assert sums(collector) == (70, 30)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_the_file_of_a_batch_that_says_no_usage_is_counted_once(collector: Collector, order: tuple[int, ...]) -> None:
+    reports = [polled(0, NOT_ADDED_UP), downloaded(1), polled(2, NOT_ADDED_UP), downloaded(3)]
+    send(collector, *(reports[place] for place in order))
+    assert sums(collector) == (70, 30)
+
+
+def test_files_of_two_batches_are_counted_both(collector: Collector) -> None:
+    send(collector, downloaded(0), downloaded(1, "file-2"), downloaded(2), downloaded(3, "file-2"))
+    assert sums(collector, calls=2) == (140, 60)
+
+
+@both_orders
+def test_a_job_of_mistrals_that_holds_its_answers_and_its_file_are_counted_once(
+    collector: Collector, order: int
+) -> None:
+    outputs = [{"custom_id": "0", "response": {"body": {"usage": CHAT}}}]
+    job = {"id": "job-1", "object": "batch", "model": "m", "status": "SUCCESS", "output_file": "file-1"}
+    path, host = "/v1/batch/jobs/job-1", "api.mistral.ai"
+    reports = [
+        report(0, "GET", path, None, {**job, "outputs": None}, host=host),
+        report(1, "GET", path, None, {**job, "outputs": outputs}, host=host),
+        downloaded(2) | {"host": host},
+    ]
+    send(collector, *reports[::order])
+    assert sums(collector) == (70, 30)
+
+
+def test_a_file_that_is_uploaded_or_is_no_batchs_output_uses_nothing(collector: Collector) -> None:
+    asked = ndjson([{"custom_id": "0", "method": "POST", "url": "/v1/responses", "body": {"usage": OPENAI}}] * 2)
+    path = "/v1/files/file-1/content"
+    send(collector, report(0, "POST", "/v1/files", asked, {"id": "file-1", "purpose": "batch"}))
+    send(collector, report(1, "GET", path, None, asked), report(2, "GET", path, None, ndjson([{"usage": CHAT}] * 2)))
+    assert sql(str(collector.database), SUMS + "calls") == [(None, None, None)]
+
+
+def test_a_range_of_a_file_leaves_the_tokens_to_the_whole(collector: Collector) -> None:
+    send(collector, downloaded(0, half=1) | {"status": 206}, downloaded(1))
+    assert sums(collector) == (70, 30)
+
+
+def page(second: int, first: int, last: int) -> dict[str, Any]:
+    """The results of a batch at xAI from one to another, each of 7 and 3 tokens."""
+    usage = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
+    results = [
+        {
+            "batch_request_id": str(n),
+            "batch_result": {"response": {"chat_get_completion": {"id": f"a{n}", "model": "grok-4", "usage": usage}}},
+        }
+        for n in range(first, last)
+    ]
+    said = {"results": results, "pagination_token": None}
+    return report(second, "GET", "/v1/batches/batch_1/results", None, said, host="api.x.ai")
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_results_in_pages_are_counted_once_however_long_the_pages_are(
+    collector: Collector, order: tuple[int, ...]
+) -> None:
+    pages = [page(0, 0, 4), page(1, 4, 10), page(2, 0, 10), page(3, 2, 7)]
+    send(collector, *(pages[place] for place in order))
+    having = sql(str(collector.database), "SELECT count(*) FROM calls WHERE total_tokens IS NOT NULL")
+    assert sums(collector, calls=having[0][0]) == (70, 30)
+    counted = [collector.call(f"request-{place}")["usage_source"] for place in order]
+    assert (counted[0], counted[-1]) == ("reported", "unknown")
+
+
+@both_orders
+def test_results_in_pages_are_counted_once_when_the_reports_come_together(collector: Collector, order: int) -> None:
+    assert collector.lines(*[page(0, 0, 4), page(1, 4, 10), page(2, 0, 10)][::order]).json()["accepted"] == 3
+    assert sums(collector, calls=2 if order > 0 else 1) == (70, 30)
+
+
+def test_results_that_come_while_others_are_made_are_counted_as_they_come(collector: Collector) -> None:
+    send(collector, page(0, 0, 3), page(1, 0, 8), page(2, 0, 10), page(3, 0, 10))
+    assert [collector.call(f"request-{n}")["input_tokens"] for n in range(4)] == [21, 35, 14, None]
+    assert sums(collector, calls=3) == (70, 30)
+
+
+def test_a_page_costs_what_its_new_results_cost(collector: Collector) -> None:
+    send(collector, page(0, 0, 3), page(1, 0, 10), page(2, 0, 10))
+    first, rest = (Decimal(collector.call(f"request-{n}")["cost"]) for n in range(2))
+    assert first > 0
+    assert rest * 3 == first * 7
+    assert collector.call("request-2")["cost"] is None
+
+
+def test_a_report_of_a_page_that_comes_twice_changes_nothing(collector: Collector) -> None:
+    send(collector, page(0, 0, 3), page(0, 0, 10), page(1, 0, 10))
+    assert sums(collector, calls=2) == (70, 30)
+
+
+def test_parts_are_known_across_a_restart(tmp_path: Path, database: str) -> None:
+    with running(tmp_path, database=database) as collector:
+        send(collector, polled(0, ADDED_UP), page(1, 0, 4))
+    with running(tmp_path, database=database) as collector:
+        send(collector, downloaded(2), page(3, 0, 10))
+        assert sql(database, "SELECT sum(input_tokens) FROM calls") == [(140,)]
 
 
 def test_a_server_that_gives_every_reply_the_same_id_is_counted_in_full(collector: Collector) -> None:

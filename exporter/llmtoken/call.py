@@ -8,9 +8,10 @@ Must not know how either of them stores or shows it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 
@@ -65,6 +66,14 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     details: Details = msgspec.field(default_factory=dict)
 
 
+class Parts(msgspec.Struct, frozen=True):
+    """What a call's tokens are made up of, where that may be told by other calls too."""
+
+    ids: tuple[str, ...]
+    without: Callable[[Collection[str]], Mapping[str, Any]]
+    """What the call's fields are when other calls have the tokens of these parts, but not of all."""
+
+
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     """A call with its bodies as text, the unit that is committed."""
 
@@ -73,6 +82,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     response_body: str | None
     fetched: bool = False
     """Whether the call generated nothing: its reply was made for an earlier one, which may have its tokens."""
+    parts: Parts | None = None
 
 
 def build(

@@ -9,7 +9,7 @@ Source: https://opentelemetry.io/docs/specs/semconv/gen-ai/
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -43,6 +43,25 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     def known(self) -> bool:
         """Whether anybody said anything about input or output."""
         return self.input_tokens is not None or self.output_tokens is not None
+
+
+COUNTS = tuple(name for name in Usage.__struct_fields__ if name != "source")
+"""The names of what a usage counts."""
+
+
+def add_up(usages: Iterable[Usage]) -> Usage:
+    """The sum of each count, as far as it was said."""
+    told = list(usages)
+    counts = {name: [getattr(usage, name) for usage in told] for name in COUNTS}
+    known = {name: [count for count in said if count is not None] for name, said in counts.items()}
+    return Usage(**{name: sum(said) for name, said in known.items() if said})
+
+
+class Part(msgspec.Struct, frozen=True):
+    """Part of a reply's usage that may be told elsewhere too, and is known there by this id."""
+
+    id: str
+    usage: Usage
 
 
 class Timing(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,6 +98,8 @@ class Inference(msgspec.Struct, frozen=True, kw_only=True):
     """The call generated nothing: its reply was made for an earlier one, and is polled or given again."""
     tool_calls: int | None = None
     usage: Usage = Usage()
+    parts: tuple[Part, ...] = ()
+    """What the usage is made up of, where that isn't told here alone; else empty."""
     timing: Timing = Timing()
     details: Details = msgspec.field(default_factory=dict)
     """What was not said is absent, never 0."""

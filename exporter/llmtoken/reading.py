@@ -10,20 +10,21 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
 from llmtoken import call, decode, extract, pricing
-from llmtoken.call import Record
+from llmtoken.call import Parts, Record
 from llmtoken.config import Settings
 from llmtoken.count import Comparison, Counter
 from llmtoken.errors import tell
 from llmtoken.exchange import Exchange
-from llmtoken.inference import Extraction, Inference
+from llmtoken.inference import COUNTS, Extraction, Inference, add_up
 from llmtoken.redact import Redacted, Redactor
 from llmtoken.report import Report
 
@@ -152,7 +153,7 @@ def _read(
     extraction = extract.extract(exchange)
     inference, comparisons, uncounted = _count(report, extraction, counter)
     started_at = report.started_at(received)
-    price = pricing.price(inference, started_at, duration=report.elapsed_time, own=settings.prices)
+    price = _price(inference, started_at, report, settings)
     row = call.build(
         report,
         inference,
@@ -173,9 +174,27 @@ def _read(
         request_body=exchange.request.text if keep else None,
         response_body=exchange.response.text if keep else None,
         fetched=inference.fetched,
+        parts=_parts(inference, started_at, report, settings) if inference.parts else None,
     )
     problems = (*exchange.request.problems, *exchange.response.problems, *extraction.problems, *uncounted)
     return Reading(report, record, problems, comparisons), exchange
+
+
+def _price(inference: Inference, started_at: datetime, report: Report, settings: Settings) -> pricing.Price | None:
+    return pricing.price(inference, started_at, duration=report.elapsed_time, own=settings.prices)
+
+
+def _parts(inference: Inference, started_at: datetime, report: Report, settings: Settings) -> Parts:
+    def without(ids: Collection[str]) -> Mapping[str, Any]:
+        usage = add_up(part.usage for part in inference.parts if part.id not in ids)
+        price = _price(replace(inference, usage=usage), started_at, report, settings)
+        return {
+            **{name: getattr(usage, name) for name in COUNTS},
+            "cost": price.amount if price else None,
+            "price_version": price.version if price else None,
+        }
+
+    return Parts(tuple(part.id for part in inference.parts), without)
 
 
 def _redacted(reading: Reading, found: Redacted) -> Reading:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from llmtoken.extract import extract
-from llmtoken.inference import Extraction, Usage
+from llmtoken.inference import Extraction, Part, Usage
 from support.exchanges import exchange, ndjson
 from support.samples import CHAT
 
@@ -145,13 +147,124 @@ def test_a_batch_job_of_mistrals_that_holds_its_answers_is_their_sum() -> None:
     assert inference.usage == Usage(input_tokens=14, output_tokens=6, total_tokens=20, source="reported")
 
 
-def test_a_page_of_xais_results_is_added_up_under_its_first_answers_id() -> None:
+PART = Usage(input_tokens=7, output_tokens=3, total_tokens=10)
+TWICE = Usage(input_tokens=14, output_tokens=6, total_tokens=20)
+TWICE_REPORTED = replace(TWICE, source="reported")
+
+
+def page(*answers: dict[str, Any]) -> dict[str, Any]:
+    """A page of xAI's results."""
+    results = [
+        {"batch_request_id": str(number), "batch_result": {"response": {"chat_get_completion": answer}}}
+        for number, answer in enumerate(answers)
+    ]
+    failed = {"batch_request_id": "failed", "batch_result": {"error": {"code": 3}}}
+    return {"results": [*results, failed], "pagination_token": None}
+
+
+def test_a_page_of_xais_results_is_made_up_of_its_answers() -> None:
     answers = [{"id": name, "model": "grok", "usage": CHAT_USAGE} for name in ("a", "b")]
-    page = [{"batch_request_id": "0", "batch_result": {"response": {"chat_get_completion": one}}} for one in answers]
-    extraction = fetched("/v1/batches/batch_1/results", {"results": page, "pagination_token": None})
+    extraction = fetched("/v1/batches/batch_1/results", page(*answers))
     inference = extraction.inference
-    assert (extraction.api, inference.response_id, inference.response_model) == ("x_ai.batches.results", "a", "grok")
-    assert inference.usage == Usage(input_tokens=14, output_tokens=6, total_tokens=20, source="reported")
+    assert (extraction.api, inference.response_id, inference.response_model) == ("x_ai.batches.results", None, "grok")
+    assert inference.usage == TWICE_REPORTED
+    assert inference.parts == (Part("a", PART), Part("b", PART))
+
+
+def test_an_answer_without_an_id_is_known_by_its_batch_and_what_it_was_asked_as() -> None:
+    inference = fetched("/v1/batches/batch_1/results", page({"usage": CHAT_USAGE}, {"model": "grok"})).inference
+    assert inference.parts == (Part("/v1/batches/batch_1/results/0", PART),)
+
+
+def test_a_page_of_which_only_a_part_arrived_is_made_up_of_nothing() -> None:
+    inference = fetched("/v1/batches/b/results", page({"id": "a", "usage": CHAT_USAGE}), aborted="client").inference
+    assert (inference.usage, inference.parts) == (REPORTED, (Part("a", PART),))  # it was whole when the client left
+    cut = json.dumps(page({"id": "a", "usage": CHAT_USAGE}))[:-20]
+    inference = fetched("/v1/batches/b/results", cut, aborted="client").inference
+    assert (inference.usage, inference.parts) == (Usage(), ())
+
+
+@pytest.mark.parametrize("name", ["output_file_id", "output_file"])
+def test_a_batch_that_says_a_usage_says_it_for_its_file_too(name: str) -> None:
+    batch = {"id": "b", "object": "batch", "model": "m", "status": "completed", name: "file-1"}
+    assert fetched("/v1/batches/b", {**batch, "usage": USAGE}).inference.parts == (Part("file-1", PART),)
+
+
+@pytest.mark.parametrize("usage", [None, dict.fromkeys(USAGE, 0)])
+def test_a_batch_that_was_not_added_up_leaves_it_to_its_file(usage: dict[str, int] | None) -> None:
+    batch = {"id": "b", "object": "batch", "status": "completed", "output_file_id": "file-1", "usage": usage}
+    assert fetched("/v1/batches/b", batch).inference.parts == ()
+
+
+FAILED = {"id": "batch_req_0", "custom_id": "0", "response": None, "error": {"code": "server_error", "message": "no"}}
+
+
+def result(**body: Any) -> dict[str, Any]:
+    """A line of the output of a batch."""
+    answer = {"status_code": 200, "request_id": "r", "body": body}
+    return {"id": "batch_req_1", "custom_id": "1", "response": answer, "error": None}
+
+
+OF_CHAT = result(id="c", object="chat.completion", model="m", usage=CHAT_USAGE)
+OF_RESPONSES = result(id="r", object="response", model="m", usage=USAGE)
+
+
+@pytest.mark.parametrize("kind", ["application/octet-stream", "application/jsonl", "application/json", ""])
+@pytest.mark.parametrize("path", ["/v1/files/file-1/content", "/openai/files/file-1/content"])
+def test_the_file_of_a_batchs_answers_is_added_up_under_its_id(path: str, kind: str) -> None:
+    lines = ndjson([FAILED, OF_CHAT, OF_RESPONSES])
+    extraction = fetched(path, lines, response_headers={"content-type": kind})
+    inference = extraction.inference
+    assert (extraction.api, inference.operation_name, inference.stream) == ("openai.batches.output", "batch", False)
+    assert (inference.response_id, inference.response_model, inference.fetched) == ("file-1", "m", True)
+    assert inference.details == {"service_tier": "batch"}
+    assert (inference.usage, inference.parts) == (TWICE_REPORTED, (Part("file-1", TWICE),))
+    assert fetched(path, OF_CHAT).inference.usage == REPORTED
+
+
+def test_embeddings_of_a_batch_have_an_input_alone() -> None:
+    line = result(object="list", model="e", data=[], usage={"prompt_tokens": 7, "total_tokens": 7})
+    usage = fetched("/v1/files/file-1/content", ndjson([line, line])).inference.usage
+    assert (usage.input_tokens, usage.output_tokens, usage.total_tokens) == (14, None, 14)
+
+
+def test_a_file_of_errors_is_no_error_and_uses_nothing() -> None:
+    for said in (FAILED, ndjson([FAILED, FAILED])):
+        inference = fetched("/v1/files/file-2/content", said).inference
+        assert (inference.error_type, inference.usage, inference.parts) == (None, Usage(), ())
+
+
+ASKED = {"custom_id": "1", "method": "POST", "url": "/v1/responses", "body": {"model": "m", "usage": USAGE}}
+OTHER_FILES = {
+    "a batch's input": ASKED,
+    "an input that asks with a response": {**ASKED, "response": {"body": {"usage": USAGE}}},
+    "examples to tune with": {"messages": [], "response": {"body": {"usage": USAGE}}},
+    "results of an evaluation": {"item": {}, "sample": {"usage": USAGE}},
+    "a stored reply": {"id": "r", "object": "response", "status": "completed", "usage": USAGE},
+}
+
+
+@pytest.mark.parametrize("line", OTHER_FILES.values(), ids=OTHER_FILES.keys())
+def test_any_other_file_uses_no_tokens(line: dict[str, Any]) -> None:
+    for said in (line, ndjson([line] * 3)):
+        extraction = fetched("/v1/files/file-3/content", said)
+        assert (extraction.api, extraction.inference.usage, extraction.countable) == ("openai.other", Usage(), False)
+
+
+def test_a_batchs_answers_that_are_no_file_of_the_api_have_no_id_and_are_not_counted() -> None:
+    inference = fetched("/container/results.jsonl", ndjson([OF_CHAT, OF_CHAT])).inference
+    assert (inference.response_id, inference.usage, inference.parts) == (None, Usage(), ())
+
+
+def test_a_range_of_a_file_says_nothing_because_the_whole_may_be_fetched_too() -> None:
+    part = fetched("/v1/files/file-1/content", ndjson([OF_CHAT, OF_CHAT]), status=206)
+    assert (part.complete, part.inference.usage, part.inference.parts) == (False, Usage(), ())
+
+
+def test_a_file_that_was_captured_in_part_is_partial() -> None:
+    said = ndjson([OF_CHAT, OF_CHAT, OF_CHAT])[:-20]
+    usage = fetched("/v1/files/file-1/content", said, response_truncated=True).inference.usage
+    assert usage == replace(TWICE, source="partial")
 
 
 GOOGLES = {"promptTokenCount": 7, "candidatesTokenCount": 3, "totalTokenCount": 10}

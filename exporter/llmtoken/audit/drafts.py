@@ -63,7 +63,8 @@ class Draft:
         self.record = record
         self._take(record.call)
         # Who counts a fetched reply is its own call, until the writer finds another.
-        self.counted_by = self.call.request_id if record.fetched and replies.has_usage(self.call) else None
+        told_again = record.fetched and (record.parts is not None or replies.has_usage(self.call))
+        self.counted_by = self.call.request_id if told_again else None
         self.series_id: int | None = None
         self.key: int | None = None
 
@@ -72,6 +73,16 @@ class Draft:
         if counted_by is not None:
             self._take(replace(self.call, **replies.TAKEN_OUT))
             self.counted_by = counted_by
+
+    def give_up_parts(self, counted_by: Mapping[str, str]) -> None:
+        """Other calls have these parts of the tokens."""
+        parts = self.record.parts
+        if parts is None or not counted_by:
+            return
+        if counted_by.keys() >= set(parts.ids):
+            self.give_up(counted_by[parts.ids[0]])
+        else:
+            self._take(replace(self.call, **parts.without(counted_by)))
 
     def row(self) -> list[Any]:
         """A value for each of `COLUMNS`, JSON as text."""

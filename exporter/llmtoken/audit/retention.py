@@ -19,7 +19,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, delete, exists, func, literal, select, tuple_
 
-from llmtoken.audit import corrections, counters, dropping, partitions, prunings, replies, space
+from llmtoken.audit import corrections, counters, dropping, partitions, parts, prunings, replies, space
 from llmtoken.audit.prunings import Pruned, What
 from llmtoken.audit.schema import SHORT, bodies, calls
 from llmtoken.audit.seals.chain import are_there
@@ -106,6 +106,7 @@ def prune(
     run = _Run(store, pause, advanced)
     done = [run.follow(step) for step in _steps(rules, datetime.now(UTC), partitioned=store.apart is not None)]
     run.forget_ids()
+    run.forget_parts()
     run.release_seals()
     while run.goes_on and store.give_back():
         run.goes_on = pause(_SLOW)
@@ -255,6 +256,13 @@ class _Run:
         """The ids of calls in partitions that were dropped."""
         if self._store.apart is not None:
             self._repeat(dropping.forget_ids)
+
+    def forget_parts(self) -> None:
+        """What no call that is left told as well."""
+        with self._store.reading() as connection:
+            old = parts.any_old(connection)
+        if old:
+            self._repeat(parts.forget)
 
     def release_seals(self) -> None:
         """Seals of calls that are all deleted."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, update
 
-from llmtoken.audit import calibration, replies, search
+from llmtoken.audit import calibration, parts, replies, search
 from llmtoken.audit.balance import Watch
 from llmtoken.audit.boots import Boots, any_due
 from llmtoken.audit.calibration import Lesson
@@ -186,9 +186,11 @@ class Audit(Editor):
         if fetched:
             replies.index(connection)
         for draft in fetched:
-            draft.give_up(replies.counted_before(connection, draft.call))
+            told = _tell_apart(connection, draft)
             _group([draft], entry, labels, groups)
             self._insertion.calls(connection, [draft])
+            if draft.key is not None:
+                parts.note(connection, draft.call, told)
         return groups.values()
 
     def writable(self) -> bool:
@@ -274,6 +276,20 @@ class Audit(Editor):
             self._connections.disconnect()
             self._file = file
             self._watch = Watch(self._counters.instance)
+
+
+def _tell_apart(connection: Connection, fetched: Draft) -> dict[str, str]:
+    """Take from a fetch what other calls have; gives by whom each part of it is counted, where it has any."""
+    elsewhere = replies.counted_before(connection, fetched.call)
+    fetched.give_up(elsewhere)
+    if fetched.record.parts is None:
+        return {}
+    ids = fetched.record.parts.ids
+    if elsewhere is not None:
+        return dict.fromkeys(ids, elsewhere)
+    before = parts.counted_before(connection, fetched.call, ids)
+    fetched.give_up_parts(before)
+    return {**dict.fromkeys(ids, fetched.call.request_id), **before}
 
 
 class _Group:

@@ -5,19 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from msgspec.structs import fields
-
 from llmtoken.exchange import Exchange
 from llmtoken.explain.fact import Fact
 from llmtoken.explain.numbers import Place, marked, objects_with_counts, terms_of
 from llmtoken.extract import registry
 from llmtoken.extract.registry import Found
-from llmtoken.inference import Usage
+from llmtoken.inference import COUNTS, Usage
 
 _UNREAD = 5
 """Objects with unread counts that are shown, the last ones."""
-
-_NAMES = tuple(each.name for each in fields(Usage) if each.name != "source")
 
 
 def facts(exchange: Exchange, found: Found, sourced: Usage) -> Iterator[Fact]:
@@ -27,7 +23,7 @@ def facts(exchange: Exchange, found: Found, sourced: Usage) -> Iterator[Fact]:
     """
     followed = _followed(exchange, found)
     objects = dict(objects_with_counts(exchange))
-    terms = [term for name in _NAMES for term in terms_of(getattr(followed, name))]
+    terms = [term for name in COUNTS for term in terms_of(getattr(followed, name))]
     places = dict.fromkeys(term.place.parent for term in terms if term.place)
     for place in places:
         if any(_within(place, outer) for outer in places if outer != place):
@@ -36,7 +32,7 @@ def facts(exchange: Exchange, found: Found, sourced: Usage) -> Iterator[Fact]:
     headers = {name: value for name, value in exchange.response_headers.items() if _is_count_header(name, value)}
     if headers:
         yield Fact("said in headers", headers)
-    for name in _NAMES:
+    for name in COUNTS:
         value = getattr(sourced, name)
         yield Fact(name, value, _sum(value, getattr(followed, name)))
     yield Fact("source", sourced.source, _why(sourced, found))

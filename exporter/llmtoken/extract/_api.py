@@ -16,7 +16,7 @@ import msgspec
 from llmtoken.exchange import Body, Event, Exchange, Framing
 from llmtoken.extract._fields import mapping, text
 from llmtoken.extract.details import Found
-from llmtoken.inference import Completion, Prompt, Usage
+from llmtoken.inference import Completion, Part, Prompt, Usage
 
 Json = Mapping[str, Any]
 
@@ -36,6 +36,8 @@ class Reply(msgspec.Struct, kw_only=True):
     error_type: str | None = None
     tool_calls: int = 0
     usage: Usage = Usage()
+    parts: list[Part] = msgspec.field(default_factory=list)
+    """What the usage is made up of, where it may be told elsewhere too, whole or in part; else empty."""
     usage_is_final: bool = False
     """In a stream: the usage was said when, or after, everything had been generated."""
     done: bool = False

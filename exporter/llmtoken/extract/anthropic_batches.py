@@ -8,22 +8,11 @@ Source: https://docs.anthropic.com/en/api/retrieving-message-batch-results
 
 from __future__ import annotations
 
-from typing import Any
-
-from msgspec.structs import fields
-
 from llmtoken.exchange import Event
 from llmtoken.extract._api import Api, Json, Reply
-from llmtoken.extract._fields import mapping, total
+from llmtoken.extract._fields import mapping
 from llmtoken.extract.anthropic_messages import whole as read_message
-from llmtoken.inference import Usage
-
-
-def add_up(usages: list[Usage]) -> Usage:
-    """The sum of each count, as far as it was said."""
-    names = [field.name for field in fields(Usage) if field.name != "source"]
-    sums: dict[str, Any] = {name: total(*(getattr(usage, name) for usage in usages)) for name in names}
-    return Usage(**sums)
+from llmtoken.inference import add_up
 
 
 def read_results(messages: list[Json], reply: Reply) -> None:

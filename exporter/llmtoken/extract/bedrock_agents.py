@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from llmtoken.exchange import Event, Exchange
 from llmtoken.extract._api import Api, Json, Reply
 from llmtoken.extract._fields import mapping, mappings, text
-from llmtoken.extract.anthropic_batches import add_up
 from llmtoken.extract.bedrock_converse import converse_usage
+from llmtoken.inference import add_up
 
 _ANSWERS = ("chunk", "output", "returnControl")
 """What an answer comes in: of an agent, of a knowledge base, or calls that the client is to make."""

@@ -17,9 +17,8 @@ from llmtoken.extract import _texts, details
 from llmtoken.extract._api import Api, Json, Reply
 from llmtoken.extract._fields import mapping, mappings, text
 from llmtoken.extract._usage import input_alone, openai_usage
-from llmtoken.extract.anthropic_batches import add_up
 from llmtoken.extract.openai_chat import ToolCallSlots
-from llmtoken.inference import Completion, Prompt, Usage
+from llmtoken.inference import Completion, Prompt, Usage, add_up
 
 _UNFINISHED = "null"
 

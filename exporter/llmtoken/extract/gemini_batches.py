@@ -16,7 +16,7 @@ from llmtoken.extract._api import Api, Json, Reply
 from llmtoken.extract._errors import error_in
 from llmtoken.extract._fields import mapping, mappings, text
 from llmtoken.extract._google import model_in_path, usage_metadata
-from llmtoken.extract.anthropic_batches import add_up
+from llmtoken.inference import add_up
 
 
 def whole(body: Json, reply: Reply) -> None:

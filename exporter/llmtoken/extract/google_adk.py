@@ -17,8 +17,7 @@ from llmtoken.extract._api import Api, Json, Reply
 from llmtoken.extract._errors import error_in
 from llmtoken.extract._fields import mapping, mappings, text
 from llmtoken.extract._google import answer, function_call, usage_metadata, word
-from llmtoken.extract.anthropic_batches import add_up
-from llmtoken.inference import Usage
+from llmtoken.inference import Usage, add_up
 
 
 def _first(event: Json, *names: str) -> Any:

@@ -12,6 +12,7 @@ import logging
 import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
+from http.client import PARTIAL_CONTENT
 from typing import Any
 
 import msgspec
@@ -109,6 +110,7 @@ APIS: tuple[Api, ...] = (
     openai_runs.RETRIEVE,
     openai_batches.API,
     openai_batches.RESULTS,
+    openai_batches.OUTPUT,
     openai_images.API,
     openai_audio.SPEECH,
     openai_audio.TRANSCRIPTIONS,
@@ -230,6 +232,7 @@ def _extract(exchange: Exchange) -> Extraction:
     api, reply, body = found.api, found.reply, exchange.response
     address, port = server(exchange.upstream, exchange.host)
     fetched = fetches(exchange, api)
+    usage = _sourced(reply, complete=found.complete, comes_again=fetched and _is_cut(exchange))
     return Extraction(
         api=api.name,
         inference=Inference(
@@ -245,7 +248,8 @@ def _extract(exchange: Exchange) -> Extraction:
             stream=body.framing in api.streams_as,
             fetched=fetched,
             tool_calls=None if found.problem else reply.tool_calls,
-            usage=_sourced(reply, complete=found.complete, comes_again=fetched and bool(exchange.aborted)),
+            usage=usage,
+            parts=tuple(reply.parts) if usage.known else (),
             timing=timing.measure(exchange, reply.output_ends, reasoned=reply.reasoned),
             details=reply.details,
         ),
@@ -290,6 +294,11 @@ def _read(api: Api, exchange: Exchange, first: Mapping[str, Any]) -> tuple[Reply
         return reply, "generic_usage"
     unreadable = body.framing == "text" and not body.truncated and not api.says_text
     return reply, "unreadable_reply" if unreadable else None
+
+
+def _is_cut(exchange: Exchange) -> bool:
+    """Whether the client got less than there is: somebody broke it off, or it asked for a range of bytes."""
+    return bool(exchange.aborted) or exchange.status == PARTIAL_CONTENT
 
 
 def _failed(exchange: Exchange) -> bool:
@@ -342,6 +351,8 @@ def _complete(exchange: Exchange, api: Api, reply: Reply) -> bool:
     servers send none) every choice must have finished, and the proxy must say that nobody cut it.
     """
     body = exchange.response
+    if exchange.status == PARTIAL_CONTENT:
+        return False
     if body.framing == "json" or (body.framing == "json_array" and body.framing not in api.streams_as):
         return not body.truncated
     if body.is_stream:

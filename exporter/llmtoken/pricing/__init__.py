@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from llmtoken.call import Call
-from llmtoken.inference import Inference, Usage
+from llmtoken.inference import COUNTS, Inference, Usage
 from llmtoken.pricing import own as own_prices
 from llmtoken.pricing import price_list, quantities
 from llmtoken.pricing.price import Price
@@ -61,7 +61,7 @@ def reason_of_call(call: Call, own: Sequence[OwnPrice] = ()) -> Price | str:
         response_model=call.response_model,
         error_type=call.error_type,
         fetched=call.method == "GET" or (call.path or "").endswith("/cancel"),
-        usage=Usage(**{name: getattr(call, name) for name in _COUNTS}),
+        usage=Usage(**{name: getattr(call, name) for name in COUNTS}),
         details=call.details,
     )
     return price_or_reason(inference, call.started_at, duration=call.duration, own=own)
@@ -87,6 +87,3 @@ def offers(model: str, at: datetime, *, provider: str | None = None, own: Sequen
         elif entry := price_list.find(inference, at):
             found[name] = Offer(name, entry.version, tuple(vars(entry.rates).items()))
     return list(found.values())
-
-
-_COUNTS = tuple(name for name in Usage.__struct_fields__ if name != "source")
