@@ -1,6 +1,7 @@
 package llmtoken
 
 import (
+	"errors"
 	"io"
 	"log"
 	"math"
@@ -36,7 +37,7 @@ type exchange struct {
 	http.ResponseWriter // compiled code calls its Header directly
 	*report
 
-	body           io.ReadCloser     // the request's, copied as it is read
+	body           io.ReadCloser     // the request's, copied as it is read; keeps its error: see brokenOff
 	request        *http.Request     // for its context
 	requestRest    *io.LimitedReader // what is still to come of the announced length, or of math.MaxInt64
 	control        *http.ResponseController
@@ -51,7 +52,7 @@ type exchange struct {
 const (
 	begun    = 1 // the reply: its status is known
 	returned = 2 // next, without a panic
-	doubtful = 4 // it was Traefik that answered
+	doubtful = 4 // it was Traefik that answered, perhaps because the client had left
 )
 
 // ── The request ──────────────────────────────────────────────────────────────────────────
@@ -65,7 +66,9 @@ const (
 func tapLarge(x *exchange, req *http.Request) {
 	x.requestRest = &io.LimitedReader{R: req.Body, N: atMost(x.requestLength)}
 	head := io.LimitReader(x.requestRest, x.middleware.config.MaxRequestBody)
-	req.Body = io.NopCloser(io.MultiReader(io.TeeReader(head, x.requestCopy), x.requestRest))
+	body := io.NopCloser(io.MultiReader(io.TeeReader(head, x.requestCopy), x.requestRest))
+	x.body = http.MaxBytesReader(nil, body, math.MaxInt64)
+	req.Body = x.body
 }
 
 // atMost is how long a body of that announced length can be.
@@ -88,6 +91,16 @@ func lookCloser(x *exchange, req *http.Request) *http.Request {
 	}
 	trace := &httptrace.ClientTrace{GetConn: func(hostPort string) { x.Upstream = hostPort }}
 	return req.WithContext(httptrace.WithClientTrace(req.Context(), trace))
+}
+
+// brokenOff says whether the request broke before its end: its client left, was too slow for Traefik, or sent what is no
+// chunk. When a reply begins before its request has ended, the server closes the body: that is no fault of the client's.
+//
+// Nothing is read for it. Each body is a MaxBytesReader without a maximum: that is the compiled reader which keeps its
+// error, and gives it even to who asks for no bytes.
+func brokenOff(x *exchange) bool {
+	_, err := x.body.Read(nil)
+	return err != nil && err != io.EOF && !errors.Is(err, http.ErrBodyReadAfterClose)
 }
 
 // settleRequest stops the copy of a request that was not read whole, and says how much of it was. The upstream
@@ -132,20 +145,27 @@ func (x *exchange) WriteHeader(status int) {
 
 // beginStream sends the header of a reply of unknown length at once, as the proxy would. It also keeps the
 // trailers of replies without a body.
-//
-// What Traefik's proxy itself says of a broken upstream has no header at all. Without the plugin the server would find
-// out the length of that, so it is left to do so.
 func beginStream(x *exchange) {
+	if x.Status < statusClientClosedRequest || !proxySpeaks(x) {
+		_ = x.control.Flush()
+	}
+}
+
+// proxySpeaks says whether it is Traefik's proxy that answers, because of a broken upstream or request: that has no header
+// at all. Without the plugin the server would find out the length of what it says, so it is left to do so.
+func proxySpeaks(x *exchange) bool {
 	text := http.StatusText(x.Status)
 	if x.Status == statusClientClosedRequest {
 		x.steps |= doubtful
 		text = "Client Closed Request"
+	} else if brokenOff(x) {
+		x.steps |= doubtful
 	}
-	if x.Status >= statusClientClosedRequest && bare(x.responseHeader) {
-		x.responseLength = len(text)
-	} else {
-		_ = x.control.Flush()
+	if !bare(x.responseHeader) {
+		return false
 	}
+	x.responseLength = len(text)
+	return true
 }
 
 // bare says that there is no header. Traefik may have put one there that has no value, so that none is added.
@@ -242,7 +262,7 @@ func conclude(x *exchange) {
 
 // blame says who ended the exchange early, if anybody did.
 func blame(x *exchange) string {
-	if x.request.Context().Err() != nil {
+	if x.request.Context().Err() != nil || brokenOff(x) {
 		return "client" // the server ends the context when it can't write, too
 	}
 	if x.steps&returned != 0 {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/iotest"
 	"time"
 )
 
@@ -326,6 +327,54 @@ func TestWhoEndedAnExchangeEarly(t *testing.T) {
 		cancel()
 		if r := reported(t, m); r.Aborted != test.want {
 			t.Errorf("%s: %q", test.name, r.Aborted)
+		}
+	}
+}
+
+func TestWhoBrokeTheRequest(t *testing.T) {
+	odd := errors.New("invalid byte in chunk length")
+	proxys := func(rw http.ResponseWriter) { rw.WriteHeader(http.StatusInternalServerError) }
+	early := func(rw http.ResponseWriter) {
+		rw.Header().Set("Content-Type", "text/plain")
+		rw.WriteHeader(http.StatusRequestEntityTooLarge)
+	}
+	abort := func(http.ResponseWriter) { panic(http.ErrAbortHandler) }
+	cases := []struct {
+		name   string
+		broken error
+		then   func(http.ResponseWriter)
+		want   string
+	}{
+		{"cut, and Traefik answers", io.ErrUnexpectedEOF, proxys, "client"},
+		{"odd, and Traefik answers", odd, proxys, "client"},
+		{"odd, and Traefik cuts the reply", odd, abort, "client"},
+		{"whole, and Traefik answers", io.EOF, proxys, ""},
+		{"whole, and the upstream breaks off", io.EOF, abort, "upstream"},
+		{"closed by the server, and Traefik answers", http.ErrBodyReadAfterClose, proxys, ""},
+		{"closed by the server, and the upstream breaks off", http.ErrBodyReadAfterClose, abort, "upstream"},
+		{"cut, but the upstream had answered", io.ErrUnexpectedEOF, early, ""},
+	}
+	for _, test := range cases {
+		for _, length := range []int64{-1, 8, 4 * mebibyte} { // each has its own way through the tap
+			m := tap(func(rw http.ResponseWriter, req *http.Request) {
+				if _, err := io.ReadAll(req.Body); test.broken != io.EOF && err != test.broken {
+					t.Errorf("%s: the reader got %v", test.name, err)
+				}
+				if n, err := req.Body.Read(make([]byte, 1)); n != 0 || err != test.broken {
+					t.Errorf("%s: the reader got %d bytes and %v the second time", test.name, n, err)
+				}
+				test.then(rw)
+			})
+			req := post("")
+			req.Body = io.NopCloser(io.MultiReader(strings.NewReader("abcd"), iotest.ErrReader(test.broken)))
+			req.ContentLength = length
+			func() {
+				defer func() { _ = recover() }()
+				m.ServeHTTP(httptest.NewRecorder(), req)
+			}()
+			if r := reported(t, m); r.Aborted != test.want || r.RequestBody != "abcd" {
+				t.Errorf("%s, length %d: %q, %q", test.name, length, r.Aborted, r.RequestBody)
+			}
 		}
 	}
 }

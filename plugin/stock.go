@@ -3,6 +3,8 @@ package llmtoken
 import (
 	"bytes"
 	"io"
+	"math"
+	"net/http"
 )
 
 // makeExchanges makes what requests need before there are any, so that little is left to do when one comes. All but
@@ -27,7 +29,7 @@ func makeExchanges(m *Middleware, count int) *exchange {
 		// Variables of the right interface save a slow conversion in the call.
 		var from io.Reader = x.requestRest
 		var to io.Writer = x.requestCopy
-		x.body = io.NopCloser(io.TeeReader(from, to))
+		x.body = http.MaxBytesReader(nil, io.NopCloser(io.TeeReader(from, to)), math.MaxInt64)
 	}
 	return x
 }
