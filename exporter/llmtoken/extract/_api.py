@@ -73,8 +73,18 @@ def model_asked_for(exchange: Exchange) -> str | None:
     request = mapping(exchange.request.json)
     if model := text(request.get("model")) or text(request.get("model_id")):
         return model
-    found = _IN_PATH.search(exchange.path)
+    return in_path(_IN_PATH, exchange)
+
+
+def in_path(pattern: re.Pattern[str], exchange: Exchange) -> str | None:
+    """What the pattern's group finds in the path, decoded: mostly the model."""
+    found = pattern.search(exchange.path)
     return unquote(found[1]) if found else None
+
+
+def last_of_path(exchange: Exchange) -> str:
+    """The last part of the path, as it is."""
+    return exchange.path.rstrip("/").rpartition("/")[2]
 
 
 def _never(_request: Json, _reply: Json) -> bool:

@@ -73,6 +73,12 @@ def first_mapping(source: Mapping[str, Any], names: Iterable[str]) -> Mapping[st
     return _NOTHING
 
 
+def agreed(said: Iterable[str | None]) -> str | None:
+    """What all say who say anything; `None` when they differ."""
+    found = set(said) - {None}
+    return found.pop() if len(found) == 1 else None
+
+
 def total(*counts: int | None) -> int | None:
     """The sum of what is known; `None` when nothing is."""
     known = [count for count in counts if count is not None]

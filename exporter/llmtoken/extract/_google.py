@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import re
 from typing import Any
-from urllib.parse import unquote
 
 from llmtoken.exchange import Exchange
 from llmtoken.extract import _texts
-from llmtoken.extract._api import Json
+from llmtoken.extract._api import Json, in_path
 from llmtoken.extract._fields import first_mapping, integer, mapping, mappings, text, total
 from llmtoken.extract._usage import billable
 from llmtoken.inference import Image, Message, Prompt, ToolCall, Usage
@@ -22,8 +21,7 @@ _MODEL = re.compile(r"/(?:models|tunedModels|endpoints)/([^/:]+):")
 
 def model_in_path(exchange: Exchange) -> str | None:
     """`…/models/{model}:method`."""
-    found = _MODEL.search(exchange.path)
-    return unquote(found[1]) if found else None
+    return in_path(_MODEL, exchange)
 
 
 def answer(body: Any) -> Json:

@@ -7,9 +7,9 @@ Source: https://cloud.baidu.com/doc/qianfan-api/s/3m7of64lb
 
 from __future__ import annotations
 
-from llmtoken.exchange import Body, Event, Exchange
+from llmtoken.exchange import Body, Event
 from llmtoken.extract import _texts, details
-from llmtoken.extract._api import Api, Json, Reply
+from llmtoken.extract._api import Api, Json, Reply, last_of_path
 from llmtoken.extract._errors import error_in
 from llmtoken.extract._fields import mapping, text
 from llmtoken.extract._usage import openai_usage
@@ -39,10 +39,6 @@ def streamed(events: tuple[Event, ...], reply: Reply) -> None:
     reply.usage_is_final = reply.done
 
 
-def _model(exchange: Exchange) -> str:
-    return exchange.path.rstrip("/").rpartition("/")[2]
-
-
 def prompt(request: Json) -> Prompt | None:
     """The system prompt and the messages, or the text to go on with."""
     if "messages" not in request:
@@ -68,7 +64,7 @@ API = Api(
     operation_name="chat",
     provider_name="baidu_cloud",
     path=r"/wenxinworkshop/(?:chat|completions)/[^/]+",
-    request_model=_model,
+    request_model=last_of_path,
     whole=whole,
     streamed=streamed,
     prompt=prompt,

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from llmtoken.exchange import Event, Exchange
 from llmtoken.extract._api import Api, Json, Reply
-from llmtoken.extract._fields import mapping, mappings, text
+from llmtoken.extract._fields import agreed, mapping, mappings, text
 from llmtoken.extract.bedrock_converse import converse_usage
 from llmtoken.inference import add_up
 
@@ -43,8 +43,7 @@ def streamed(events: tuple[Event, ...], reply: Reply) -> None:
             usages.append(converse_usage(mapping(metadata.get("usage"))))
         if "failureTrace" in mapping(data.get("trace")):
             reply.error_type = reply.error_type or "failureTrace"
-    models.discard(None)
-    reply.model = models.pop() if len(models) == 1 else None
+    reply.model = agreed(models)
     reply.usage = add_up(usages)
 
 

@@ -9,11 +9,10 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from typing import Any
-from urllib.parse import unquote
 
 from llmtoken.exchange import Body, Event, Exchange
 from llmtoken.extract import _texts, details
-from llmtoken.extract._api import Api, Json, Reply
+from llmtoken.extract._api import Api, Json, Reply, in_path
 from llmtoken.extract._fields import first_integer, integer, mapping, mappings, text, total
 from llmtoken.extract._usage import billable
 from llmtoken.inference import Completion, Image, Message, Prompt, ToolCall, Usage
@@ -24,8 +23,7 @@ _KINDS = ("contentBlockDelta", "contentBlockStart", "contentBlockStop", "message
 
 def model_in_path(exchange: Exchange) -> str | None:
     """`/model/{id or ARN}/…`; the slash of an ARN may have lost its percent-encoding."""
-    found = _MODEL.search(exchange.path)
-    return unquote(found[1]) if found else None
+    return in_path(_MODEL, exchange)
 
 
 def converse_usage(usage: Json) -> Usage:

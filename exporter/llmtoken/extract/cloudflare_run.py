@@ -12,11 +12,10 @@ import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
-from urllib.parse import unquote
 
 from llmtoken.exchange import Body, Event, Exchange
 from llmtoken.extract import _texts, details, openai_chat, openai_responses
-from llmtoken.extract._api import Api, Json, Reply
+from llmtoken.extract._api import Api, Json, Reply, in_path
 from llmtoken.extract._chunks import DONE, thought_aloud
 from llmtoken.extract._errors import error_in
 from llmtoken.extract._fields import mapping, mappings, text
@@ -31,8 +30,7 @@ _MADE = (("data", "embeddings"), ("image", "image_generation"), ("audio", "speec
 
 def model_in_path(exchange: Exchange) -> str | None:
     """`…/ai/run/{model}`, whose name has slashes."""
-    found = _MODEL.search(exchange.path)
-    return unquote(found[1]) if found else None
+    return in_path(_MODEL, exchange)
 
 
 def whole(body: Json, reply: Reply) -> None:

@@ -26,7 +26,7 @@ def whole(body: Json, reply: Reply) -> None:
 
 
 def listed(_events: tuple[Event, ...], reply: Reply) -> None:
-    """Read TEI's reply, which is a list of the results alone."""
+    """Read TEI's reply, to whatever request, which is a list of the results alone."""
     reply.usage = computed_usage(reply.headers)
 
 

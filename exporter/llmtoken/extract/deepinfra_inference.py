@@ -8,11 +8,10 @@ Source: https://deepinfra.com/docs/inference
 from __future__ import annotations
 
 import re
-from urllib.parse import unquote
 
 from llmtoken.exchange import Body, Event, Exchange
 from llmtoken.extract import _texts, details, hugging_face_tgi
-from llmtoken.extract._api import Api, Json, Reply
+from llmtoken.extract._api import Api, Json, Reply, in_path
 from llmtoken.extract._fields import first_integer, integer, mapping, mappings, text
 from llmtoken.extract._usage import billable
 from llmtoken.inference import Completion, Prompt
@@ -32,8 +31,7 @@ _WITHOUT_OUTPUT = ("embeddings", "rerank")
 
 
 def _model(exchange: Exchange) -> str | None:
-    found = _MODEL.search(exchange.path)
-    return unquote(found[1]) if found else None
+    return in_path(_MODEL, exchange)
 
 
 def _read(body: Json, reply: Reply) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from llmtoken.exchange import Event
 from llmtoken.extract._api import Api, Json, Reply
 from llmtoken.extract._errors import error_in
-from llmtoken.extract._fields import mapping, mappings, text
+from llmtoken.extract._fields import agreed, mapping, mappings, text
 from llmtoken.extract._google import model_in_path, usage_metadata
 from llmtoken.inference import add_up
 
@@ -39,8 +39,7 @@ def results(events: tuple[Event, ...], reply: Reply) -> None:
 
 def _add_up(answers: list[Any], reply: Reply) -> None:
     responses = [mapping(one.get("response")) for one in answers]
-    models = {model for one in responses if (model := text(one.get("modelVersion")))}
-    reply.model = models.pop() if len(models) == 1 else None
+    reply.model = agreed(text(one.get("modelVersion")) for one in responses)
     reply.details["service_tier"] = "batch"
     reply.usage = add_up([usage_metadata(mapping(one.get("usageMetadata"))) for one in responses])
 

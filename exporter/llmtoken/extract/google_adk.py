@@ -15,7 +15,7 @@ from typing import Any
 from llmtoken.exchange import Event
 from llmtoken.extract._api import Api, Json, Reply
 from llmtoken.extract._errors import error_in
-from llmtoken.extract._fields import mapping, mappings, text
+from llmtoken.extract._fields import agreed, mapping, mappings, text
 from llmtoken.extract._google import answer, function_call, usage_metadata, word
 from llmtoken.inference import Usage, add_up
 
@@ -49,8 +49,7 @@ def streamed(events: tuple[Event, ...], reply: Reply) -> None:
         reason = word(_first(data, "finishReason", "finish_reason"))
         reply.finish_reasons = [reason] if reason else reply.finish_reasons
         reply.finished = True
-    models.discard(None)
-    reply.model = models.pop() if len(models) == 1 else None
+    reply.model = agreed(models)
     reply.usage = add_up([*(_calls(usages) if streams else (usage for _, usage in usages)), unfinished])
 
 

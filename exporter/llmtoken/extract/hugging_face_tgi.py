@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from urllib.parse import unquote
 
 from llmtoken.exchange import Body, Event, Exchange
 from llmtoken.extract import _texts
-from llmtoken.extract._api import Api, Json, Reply, model_asked_for
+from llmtoken.extract._api import Api, Json, Reply, in_path, model_asked_for
 from llmtoken.extract._errors import error_in
 from llmtoken.extract._fields import integer, items, mapping, text
 from llmtoken.extract._usage import billable
@@ -23,8 +22,7 @@ _MODEL = re.compile(r"/models/([^/]+(?:/[^/]+)?)$")
 
 def request_model(exchange: Exchange) -> str | None:
     """`/models/{owner}/{name}` of the inference API."""
-    found = _MODEL.search(exchange.path)
-    return unquote(found[1]) if found else model_asked_for(exchange)
+    return in_path(_MODEL, exchange) or model_asked_for(exchange)
 
 
 def _usage(details: Json, headers: Mapping[str, str]) -> Usage:

@@ -16,7 +16,7 @@ from dataclasses import replace
 
 from llmtoken.exchange import Event
 from llmtoken.extract._api import Api, Json, Reply
-from llmtoken.extract._fields import mapping, mappings, text
+from llmtoken.extract._fields import agreed, mapping, mappings, text
 from llmtoken.extract._usage import openai_usage
 from llmtoken.inference import Part, Usage, add_up
 
@@ -78,9 +78,8 @@ def _answer(line: Json) -> Json:
 def _read(answers: list[Json], reply: Reply) -> list[Usage]:
     """Add answers up; gives the usage of each."""
     usages = [openai_usage(answer.get("usage"), text(answer.get("model"))) for answer in answers]
-    models = {model for answer in answers if (model := text(answer.get("model")))}
     reply.usage = add_up(usages)
-    reply.model = models.pop() if len(models) == 1 else None
+    reply.model = agreed(text(answer.get("model")) for answer in answers)
     reply.details["service_tier"] = "batch"
     return usages
 

@@ -17,7 +17,7 @@ from llmtoken.extract import _texts, details, openai_chat, openai_embeddings
 from llmtoken.extract._api import Api, Json, Reply
 from llmtoken.extract._chunks import reworded
 from llmtoken.extract._errors import error_in
-from llmtoken.extract._fields import first_mapping, integer, mapping, text
+from llmtoken.extract._fields import first_mapping, integer, items, mapping, text
 from llmtoken.inference import Completion, Prompt
 
 _RESULTS = ("final_result", "orchestration_result")
@@ -79,13 +79,8 @@ def _model(exchange: Exchange) -> str | None:
 def prompt(request: Json) -> Prompt | None:
     """The template's messages, as they are before their places are filled, behind the history."""
     template = _prompting(request)[0]
-    history = request.get("messages_history")
-    messages = [*(history if type(history) is list else ()), *_listed(template.get("template"))]
+    messages = [*items(request.get("messages_history")), *items(template.get("template"))]
     return _texts.chat_prompt({"messages": messages, "tools": template.get("tools")})
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if type(value) is list else []
 
 
 def completion(body: Body) -> Completion | None:

@@ -11,11 +11,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from urllib.parse import unquote
 
 from llmtoken.exchange import Body, Event, Exchange
 from llmtoken.extract import _texts
-from llmtoken.extract._api import Api, Json, Reply
+from llmtoken.extract._api import Api, Json, Reply, in_path
 from llmtoken.extract._errors import error_in
 from llmtoken.extract._fields import integer, items, mapping, mappings, text, total
 from llmtoken.extract._usage import billable
@@ -29,8 +28,7 @@ _UNFINISHED = "None"
 
 def model_in_path(exchange: Exchange) -> str | None:
     """`/v2/models/{model}/…`."""
-    found = _MODEL.search(exchange.path)
-    return unquote(found[1]) if found else None
+    return in_path(_MODEL, exchange)
 
 
 def _tensors(value: Json, side: str) -> Json:

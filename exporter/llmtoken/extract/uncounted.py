@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 
-from llmtoken.exchange import Event, Exchange
-from llmtoken.extract import _google, bedrock_converse
-from llmtoken.extract._api import Api, Json, Reply, model_asked_for
+from llmtoken.exchange import Exchange
+from llmtoken.extract import _google, bedrock_converse, cohere_rerank
+from llmtoken.extract._api import Api, Json, Reply, last_of_path, model_asked_for
 from llmtoken.extract._fields import text
 from llmtoken.extract._usage import computed_usage, input_alone, openai_usage
 
@@ -26,14 +26,6 @@ def _judged(body: Json, reply: Reply) -> None:
     _named(body, reply)
     usage = input_alone(openai_usage(body.get("usage")))
     reply.usage = usage if usage.known else computed_usage(reply.headers)
-
-
-def _listed(_events: tuple[Event, ...], reply: Reply) -> None:
-    reply.usage = computed_usage(reply.headers)
-
-
-def _last_of_path(exchange: Exchange) -> str:
-    return exchange.path.rstrip("/").rpartition("/")[2]
 
 
 _STABILITY_MODEL = re.compile(r"/(?:stable-image/[^/]+|generation)/([^/]+)")
@@ -94,7 +86,7 @@ PAGES = (
         path=r"/(?:classify|score|pooling|predict|similarity|embed_(?:all|sparse))",
         countable=False,
         whole=_judged,
-        streamed=_listed,
+        streamed=cohere_rerank.listed,
     ),
     Api(
         name="mistral.ocr",
@@ -211,7 +203,7 @@ OTHER = (
         provider_name="black_forest_labs",
         path=r"/v1/flux-[\w.-]+",
         countable=False,
-        request_model=_last_of_path,
+        request_model=last_of_path,
         whole=_named,
     ),
     Api(
